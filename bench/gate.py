@@ -23,7 +23,7 @@ from pathlib import Path
 from report import paired, spread
 from services import EMPTY, MAIL, PROGRAM, ROOT, WORK, Instance, free_port
 
-BINARY, ZIP = 9_500_000, 4_400_000
+BINARY, ZIP = 10_000_000, 4_700_000
 RATIO, PAIRS, TRIES = 1.6, 40, 3
 # A machine is quiet if this share of a second is idle. PATIENCE: seconds to wait for such a second.
 QUIET, PATIENCE = 0.9, 20

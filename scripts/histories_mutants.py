@@ -48,7 +48,7 @@ MUTANTS = [
     ("overdue counts from the end, even after unblocking", "src/bookings/steps.rs", '"{due} AND {NOT_JUST_UNBLOCKED}"', '"{due}"'),
     ("`completed_at` is not set", "src/bookings/steps.rs", '", completed_at = $1"', '""'),
     ("an overdue booking may be completed", "src/bookings/steps.rs", '"{due} AND {NOT_OVERDUE}"', '"{due}"'),
-    ("back-off of 2, 4, 8, 16 minutes", "src/delivery/sending.rs", "1 << (attempt - 1).clamp(0, 3)", "2 << (attempt - 1).clamp(0, 3)"),
+    ("back-off of 2, 4, 8, 16 minutes", "src/delivery/message_lane.rs", "1 << (attempt - 1).clamp(0, 3)", "2 << (attempt - 1).clamp(0, 3)"),
     ("a skipped message ends the probe of a held account (found by this test)", "src/delivery/mod.rs",
      "held && !sent.is_empty() &&", "held &&"),
     ("a clock that was set back (found by this test)", "src/reminders/take_rechecks.sql", "as_of > $2 AND EXISTS", "false AND EXISTS"),

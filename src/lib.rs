@@ -12,7 +12,7 @@
 //! - [`operations`]: whether a database fits, its migration, retention and erasure.
 //! - [`delivery`]: claim, send, record; flags; what the provider says later; suppression.
 //! - [`people`]: what people decide about their messages, and the signed links by which they do it.
-//! - [`channels`]: how a message leaves: mail through SES, webhooks.
+//! - [`channels`]: how a message leaves: mail through SES, push messages, webhooks.
 //! - [`messages`]: what people read.
 //! - [`bookings`]: the life of a booking: steps, status changes, projection, cancellation.
 //! - [`reminders`]: rules become decisions, decisions become outbox rows.

@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::clock;
 use crate::mailbox::{Mail, Mailbox};
+use crate::phones::REMOVED;
 use crate::web::{Answer, Web};
 
 /// No pass runs in these two hours. All times here are minutes since the start of the day.
@@ -52,6 +53,11 @@ const CANCELLATION: (i64, &str, &str) = (
     "00000000-0000-0000-0000-000000000305",
     "00000000-0000-0000-0000-000000000102",
 );
+/// The people who use the app, and the registration tokens of their devices.
+const DEVICES: [(&str, &str); 2] = [
+    ("00000000-0000-0000-0000-000000000124", "otto-phone"),
+    ("00000000-0000-0000-0000-000000000125", REMOVED),
+];
 /// The customers who answer a reminder that asks.
 const VISITS: [Visit; 2] = [
     Visit {
@@ -98,7 +104,8 @@ pub async fn fill(database: &Database, start: DateTime<Utc>) -> anyhow::Result<(
     }
     for rules in [
         // The program was installed when the day began: earlier reminders are not sent.
-        "UPDATE public.reminder_rules SET effective_from = $1, asks_attendance = name = '24h'",
+        "UPDATE public.reminder_rules SET effective_from = $1, asks_attendance = name = '24h',
+                channels = '{push>sms>email}'",
         "UPDATE public.booking_automation_notice_rules SET active = true, effective_from = $1",
         "UPDATE public.booking_automation_digest_rules SET active = true, effective_from = $1
           WHERE audience = 'provider'",
@@ -154,6 +161,9 @@ impl Day<'_> {
         };
         let (began, mut passes) = (Instant::now(), 0);
         let mut visits: Vec<_> = VISITS.iter().collect();
+        for (person, device) in DEVICES {
+            self.web.register(self.start, person, device).await?;
+        }
         for minute in 0..=minutes {
             let as_of = self.start + TimeDelta::minutes(minute);
             let now = clock(as_of)?;
@@ -248,7 +258,8 @@ impl Day<'_> {
             as_of: Some(as_of),
             ..Call::until(Instant::now() + Duration::from_secs(50))
         };
-        let summary = tick::run(self.automation, &Trigger::Cli, &call).await?;
+        // On the heap: the compiler gives up on so deep a future.
+        let summary = Box::pin(tick::run(self.automation, &Trigger::Cli, &call)).await?;
         let Summary::Completed(work) = summary else {
             anyhow::bail!("{as_of}: the pass was skipped");
         };
@@ -275,11 +286,14 @@ fn done(work: &Work, mails: &[Mail]) -> String {
         .collect();
     let mut kinds = BTreeMap::new();
     for mail in mails {
-        *kinds.entry(mail.kind()).or_insert(0) += 1;
+        *kinds.entry(mail.label()).or_insert(0) += 1;
     }
     if !kinds.is_empty() {
         let kinds = kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
-        told.push(format!("mails: {}", kinds.collect::<Vec<_>>().join(" + ")));
+        told.push(format!(
+            "messages: {}",
+            kinds.collect::<Vec<_>>().join(" + ")
+        ));
     }
     told.join(", ")
 }

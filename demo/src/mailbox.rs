@@ -1,4 +1,5 @@
-//! An endpoint with the part of SES v2 that the program uses. It stores every mail as a file.
+//! The messages that the program sends: an endpoint with the part of SES v2 that it uses, which
+//! stores every mail as a file, and what arrives on [`crate::phones`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,35 +17,59 @@ use mail_parser::MessageParser;
 use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 
-use crate::mailbox_page;
+use crate::{mailbox_page, phones};
 
 const FACTS: &str = include_str!("mails.sql");
 
-/// The mails so far.
+/// The messages so far.
 pub struct Mailbox {
     folder: PathBuf,
     mails: Mutex<Vec<Mail>>,
 }
 
-/// A mail, as the list shows it.
+/// A message, as the list shows it.
 #[derive(Clone)]
 pub struct Mail {
-    /// The name of its files, which is the id that the endpoint answered with.
+    /// The id that the endpoint answered with.
+    pub id: String,
+    /// The name of its files.
     pub name: String,
+    pub channel: Channel,
     pub to: String,
     pub subject: String,
-    /// The tag in the HTML.
+    /// The tag in the HTML; empty if there is none.
     pub language: String,
     pub text: String,
     /// Known once the program has recorded that it was sent.
     pub record: Option<Record>,
 }
 
-/// What the database knows of a mail.
+/// How a message arrived.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Email,
+    Sms,
+    Push,
+}
+
+impl Channel {
+    /// Its name in rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Push => "push",
+        }
+    }
+}
+
+/// What the database knows of a message.
 #[derive(Clone)]
 pub struct Record {
     pub sent_at: DateTime<Utc>,
     pub kind: String,
+    /// The channels by which it could not go, each with the reason.
+    pub not_by: Option<String>,
 }
 
 impl Mail {
@@ -52,6 +77,14 @@ impl Mail {
     pub fn kind(&self) -> &str {
         let record = self.record.as_ref();
         record.map_or("", |record| &record.kind)
+    }
+
+    /// The kind, with the channel if it is no mail.
+    pub fn label(&self) -> String {
+        match self.channel {
+            Channel::Email => self.kind().to_owned(),
+            channel => format!("{} by {}", self.kind(), channel.name()),
+        }
     }
 }
 
@@ -70,6 +103,7 @@ impl Mailbox {
                 "/v2/email/account",
                 get(async || Json(json!({"SendQuota": {"MaxSendRate": 500.0}}))),
             )
+            .merge(phones::routes())
             .with_state(mailbox.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -92,7 +126,7 @@ impl Mailbox {
     pub async fn read_records(&self, database: &Database) -> anyhow::Result<Vec<Mail>> {
         let is_open = |mail: &&Mail| mail.record.is_none();
         let open: Vec<_> = (self.lock()?.iter().filter(is_open))
-            .map(|mail| mail.name.clone())
+            .map(|mail| mail.id.clone())
             .collect();
         if open.is_empty() {
             return Ok(Vec::new());
@@ -106,11 +140,12 @@ impl Mailbox {
         let mut mails = self.lock()?;
         let mut recorded = Vec::new();
         for row in &rows {
-            let name: &str = row.get("message_id");
-            if let Some(mail) = mails.iter_mut().find(|mail| mail.name == name) {
+            let id: &str = row.get("message_id");
+            if let Some(mail) = mails.iter_mut().find(|mail| mail.id == id) {
                 mail.record = Some(Record {
                     sent_at: row.get("sent_at"),
                     kind: row.get("kind"),
+                    not_by: row.get("not_by"),
                 });
                 recorded.push(mail.clone());
             }
@@ -134,7 +169,9 @@ impl Mailbox {
         let name = format!("mail-{:03}", mails.len() + 1);
         let language = content.language().to_owned();
         let mail = Mail {
+            id: name.clone(),
             name: name.clone(),
+            channel: Channel::Email,
             to: text(request, "/Destination/ToAddresses/0"),
             subject: content.subject,
             language,
@@ -144,10 +181,42 @@ impl Mailbox {
         let file = |ending: &str| self.folder.join(format!("{name}{ending}"));
         std::fs::write(file(".html"), &content.html)?;
         std::fs::write(file(".eml"), &content.eml)?;
-        let page = mailbox_page::text(&mail);
-        std::fs::write(self.folder.join(format!("text/{name}.html")), page)?;
+        self.write_text(&mail)?;
         mails.push(mail);
         Ok(name)
+    }
+
+    /// Stores a message that is only a text. `id_of` makes its id from the name of its files, which
+    /// is returned.
+    pub fn keep_text(
+        &self,
+        channel: Channel,
+        to: String,
+        text: String,
+        id_of: impl Fn(&str) -> String,
+    ) -> anyhow::Result<String> {
+        let mut mails = self.lock()?;
+        let name = format!("{}-{:03}", channel.name(), mails.len() + 1);
+        let mail = Mail {
+            id: id_of(&name),
+            name,
+            channel,
+            to,
+            subject: text.clone(),
+            language: String::new(),
+            text,
+            record: None,
+        };
+        self.write_text(&mail)?;
+        let id = mail.id.clone();
+        mails.push(mail);
+        Ok(id)
+    }
+
+    /// The text of a message, as a page.
+    fn write_text(&self, mail: &Mail) -> anyhow::Result<()> {
+        let file = self.folder.join(format!("text/{}.html", mail.name));
+        Ok(std::fs::write(file, mailbox_page::text(mail))?)
     }
 }
 
@@ -206,7 +275,8 @@ impl Content {
     }
 }
 
-fn text(request: &Value, pointer: &str) -> String {
+/// The text at a place of a request.
+pub fn text(request: &Value, pointer: &str) -> String {
     let text = request.pointer(pointer).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
 }

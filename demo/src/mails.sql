@@ -1,7 +1,9 @@
--- What the database knows of mails that were sent, by the ids in the endpoint's answers. The kinds have the names of the
+-- What the database knows of messages that were sent, by the ids in the endpoint's answers. The kinds have the names of the
 -- program's kinds of messages.
 SELECT message_id, max(executed_at) AS sent_at,
-       CASE WHEN count(*) > 1 THEN 'grouped-reminder' ELSE min(kind) END AS kind
+       CASE WHEN count(*) > 1 THEN 'grouped-reminder' ELSE min(kind) END AS kind,
+       min((SELECT string_agg(format('%s: %s', step ->> 'channel', step ->> 'reason'), ', ')
+              FROM jsonb_array_elements(event_data -> 'chain') AS step)) AS not_by
   FROM public.booking_automation_events
  CROSS JOIN LATERAL (
        SELECT CASE

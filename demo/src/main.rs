@@ -8,6 +8,7 @@ mod clock;
 mod day;
 mod mailbox;
 mod mailbox_page;
+mod phones;
 mod summary;
 mod web;
 
@@ -18,12 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use booking_automation::channels::email::Ses;
-use booking_automation::channels::email::settings::EmailSettings;
 use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::Database;
 use booking_automation::database::settings::DatabaseSettings;
-use booking_automation::delivery::Mailer;
+use booking_automation::delivery::Messengers;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::server;
 use booking_automation::http::settings::HttpSettings;
@@ -60,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         .with_context(|| format!("{FOLDER} cannot be written"))?;
     let settings = [
         ("AWS_ENDPOINT_URL_SESV2", endpoint.as_str()),
+        ("AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2", endpoint.as_str()),
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "demo"),
         ("AWS_SECRET_ACCESS_KEY", "demo"),
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
         .unix(socket.0.join(".s.PGSQL.5432"))
         .start()
         .context("the embedded PostgreSQL did not start")?;
-    let ended = runtime.block_on(demo(server.database_url(), &mailbox));
+    let ended = runtime.block_on(demo(server.database_url(), endpoint, &mailbox));
     // This closes the connection; the server waits for it.
     drop(runtime);
     server.shutdown()?;
@@ -101,11 +101,15 @@ impl Drop for SocketFolder {
     }
 }
 
-async fn demo(url: String, mailbox: &Mailbox) -> anyhow::Result<()> {
+async fn demo(url: String, endpoint: String, mailbox: &Mailbox) -> anyhow::Result<()> {
     // The links in mails lead to this address, on which the function answers in the end, too.
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let settings = Settings { url, address };
+    let settings = Settings {
+        url,
+        endpoint,
+        address,
+    };
     let database = Database::new(&DatabaseSettings::from_environment(&settings.lookup())?, 1)?;
     check_and_migrate(&database, MigrateOptions::default(), None, |step| {
         println!("  migrate: {step}")
@@ -134,7 +138,7 @@ async fn demo(url: String, mailbox: &Mailbox) -> anyhow::Result<()> {
     println!("\n{}", summary::summary(&database, &mails).await?);
     summary::write_files(&database, Path::new(FOLDER)).await?;
     println!(
-        "{} mails: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson",
+        "{} messages: {FOLDER}/index.html, and every event, as JSON: {FOLDER}/events.ndjson",
         mails.len()
     );
     if std::env::var_os("DEMO_EXIT").is_some_and(|exit| exit == "1") {
@@ -150,7 +154,10 @@ async fn demo(url: String, mailbox: &Mailbox) -> anyhow::Result<()> {
     }
     mailbox.read_records(&database).await?;
     summary::write_files(&database, Path::new(FOLDER)).await?;
-    println!("\nEnded; {} mails are in {FOLDER}.", mailbox.mails()?.len());
+    println!(
+        "\nEnded; {} messages are in {FOLDER}.",
+        mailbox.mails()?.len()
+    );
     Ok(())
 }
 
@@ -166,6 +173,8 @@ async fn keep_list(database: &Database, mailbox: &Mailbox) -> anyhow::Result<()>
 struct Settings {
     /// Of the database.
     url: String,
+    /// Where messages go.
+    endpoint: String,
     /// Where the function answers.
     address: SocketAddr,
 }
@@ -174,10 +183,15 @@ impl Settings {
     fn lookup(&self) -> impl Fn(&str) -> Option<String> {
         let links = format!("http://{}", self.address);
         let url = self.url.clone();
+        let endpoint = self.endpoint.clone();
+        let account = phones::service_account(&endpoint);
         move |name: &str| {
             let value = match name {
                 "DATABASE_URL" => &url,
                 "EMAIL_FROM" => "Studio Nord <booking@studio.example>",
+                "SMS_FROM" => "Studio",
+                "FCM_CREDENTIALS" => &account,
+                "FCM_ENDPOINT" => &endpoint,
                 "PUBLIC_URL" => "https://studio.example",
                 "LINK_BASE_URL" => &links,
                 "CURRENCY" => "EUR",
@@ -192,12 +206,10 @@ impl Settings {
 
     async fn automation(&self, database: &Database) -> anyhow::Result<Automation> {
         let lookup = self.lookup();
-        let delivery = EmailSettings::from_environment(&lookup)?;
-        let ses = Ses::new(&delivery).await?;
         Ok(Automation::new(
             database.clone(),
             PassSettings::from_environment(&lookup)?,
-            Mailer::new(delivery, ses),
+            Messengers::from_environment(&lookup).await?,
             WebhookDispatcher::new(WebhookSettings::from_environment(&lookup)?),
         ))
     }

@@ -40,7 +40,7 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
-/// The summary, read from the database; the mails are those of the mailbox.
+/// The summary, read from the database; the messages are those of the mailbox.
 pub async fn summary(database: &Database, mails: &[Mail]) -> anyhow::Result<String> {
     let (transaction, _) = database.begin(&Begin::default(), "").await?;
     let changes = transaction.query(STATUS_CHANGES, &[]).await?;
@@ -69,9 +69,11 @@ pub async fn summary(database: &Database, mails: &[Mail]) -> anyhow::Result<Stri
         text,
         "Answers by links: {attend} will come, {cancelled} cannot\n"
     )?;
-    let by_kind = counted(mails.iter().map(Mail::kind));
-    let by_language = counted(mails.iter().map(|mail| mail.language.as_str()));
-    writeln!(text, "Mails by kind: {by_kind}")?;
+    let labels: Vec<_> = mails.iter().map(Mail::label).collect();
+    let by_kind = counted(labels.iter().map(String::as_str));
+    let languages = mails.iter().map(|mail| mail.language.as_str());
+    let by_language = counted(languages.filter(|language| !language.is_empty()));
+    writeln!(text, "Messages by kind: {by_kind}")?;
     writeln!(text, "Mails by language: {by_language}")?;
     Ok(text)
 }

@@ -88,10 +88,7 @@ impl Web {
         provider: &str,
     ) -> anyhow::Result<String> {
         let path = format!("/bookings/{booking}/cancellation");
-        let header = format!(
-            "Authorization: Bearer {}\r\nContent-Type: application/json\r\n",
-            self.token
-        );
+        let header = self.credentials() + "Content-Type: application/json\r\n";
         let body = json!({"actor": {"role": "provider", "id": provider}, "reason": "ill"});
         let answer = self
             .request(as_of, "POST", &path, &header, &body.to_string())
@@ -103,6 +100,26 @@ impl Web {
         let refund = text("amount").zip(text("currency"));
         let (amount, currency) = refund.with_context(|| format!("no refund in {cancelled}"))?;
         Ok(format!("{amount} {currency}"))
+    }
+
+    /// Says by the support API that a person uses the app on a device with this token.
+    pub async fn register(
+        &self,
+        as_of: DateTime<Utc>,
+        person: &str,
+        device: &str,
+    ) -> anyhow::Result<()> {
+        let path = format!("/people/{person}/push-tokens/{device}");
+        let answer = self
+            .request(as_of, "PUT", &path, &self.credentials(), "")
+            .await?;
+        anyhow::ensure!(answer.status < 300, "{path}: {}", answer.body);
+        Ok(())
+    }
+
+    /// The header for the support API.
+    fn credentials(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.token)
     }
 
     /// The path of the page on which a customer says that they will come.

@@ -5,12 +5,10 @@
 
 use std::cell::RefCell;
 
-use booking_automation::channels::email::Ses;
-use booking_automation::channels::email::settings::EmailSettings;
 use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::Database;
 use booking_automation::database::settings::DatabaseSettings;
-use booking_automation::delivery::Mailer;
+use booking_automation::delivery::Messengers;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::entry::lambda::{self, Event};
 use booking_automation::http::settings::HttpSettings;
@@ -59,19 +57,15 @@ fn function() -> (Runtime, Function) {
         PassSettings::from_environment(&lookup).expect("the settings are well-formed");
     let http_settings =
         HttpSettings::from_environment(&lookup).expect("the settings are well-formed");
-    let delivery = EmailSettings::from_environment(&lookup).expect("the settings are well-formed");
     let mut service = runtime.block_on(async {
-        let ses = Ses::new(&delivery).await.expect("a region");
+        let messengers = Messengers::from_environment(&lookup)
+            .await
+            .expect("the settings are well-formed");
         let database = Database::new(&database_settings, 1).expect("a pool");
         let dispatcher = WebhookDispatcher::new(
             WebhookSettings::from_environment(&lookup).expect("the settings are well-formed"),
         );
-        let automation = Automation::new(
-            database,
-            pass_settings,
-            Mailer::new(delivery, ses),
-            dispatcher,
-        );
+        let automation = Automation::new(database, pass_settings, messengers, dispatcher);
         lambda::service(automation, database_settings, pass_settings, http_settings)
     });
     let call = move |event| -> Answer {
@@ -144,7 +138,8 @@ fn documented(payload: &Value) -> Documented {
         .is_some_and(|context| !context.is_object())
     {
         Documented::No
-    } else if payload["source"] == "aws.ses" {
+    } else if ["aws.ses", "aws.sms-voice"].contains(&payload["source"].as_str().unwrap_or_default())
+    {
         Documented::SesEvent
     } else if payload["trigger"] == "schedule"
         && only(&["trigger", "scheduled_time", "execution_id", "attempt"])
@@ -213,9 +208,21 @@ fn is_for_support(path: &str) -> bool {
     };
     let parts: Vec<_> = path.split('/').collect();
     match parts[..] {
-        ["openapi.json" | "events" | "preview"] => true,
-        ["bookings", id, "status" | "cancellation" | "timeline"] | ["people", id, "messages"] => {
-            !id.is_empty()
+        ["openapi.json" | "events" | "preview"] | ["notices", "held"] => true,
+        [
+            "bookings",
+            id,
+            "status" | "block" | "cancellation" | "timeline",
+        ]
+        | ["people", id]
+        | [
+            "people",
+            id,
+            "calendar" | "messages" | "preferences" | "push-tokens",
+        ] => !id.is_empty(),
+        ["people", id, "push-tokens", token] => !id.is_empty() && !token.is_empty(),
+        ["notices", "held", number, event, "release" | "drop"] => {
+            !number.is_empty() && !event.is_empty()
         }
         _ => false,
     }

@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use booking_automation::delivery::feedback::{Feedback, parse};
+use booking_automation::delivery::feedback::Feedback;
+use booking_automation::delivery::ses_events::parse;
 use booking_automation_fuzz::json;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;
@@ -46,6 +47,9 @@ fuzz_target!(|data: &[u8]| {
         occurred_at,
         details,
         suppress,
+        bounced_softly,
+        is_bad_number,
+        is_lost: _,
     } = match parse(&event) {
         Ok(Some(feedback)) => feedback,
         Ok(None) => {
@@ -81,6 +85,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(!text.contains('@'), "an address is kept: {text:?}");
     });
 
+    assert!(!is_bad_number, "a mail has no number");
+
     let said = event.pointer(pointer).unwrap_or(&Value::Null);
     let recipients = match kind {
         "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
@@ -95,6 +101,8 @@ fuzz_target!(|data: &[u8]| {
         .flatten()
         .filter_map(|one| one["emailAddress"].as_str())
         .collect();
+    let is_transient = kind == "bounced" && said["bounceType"] == "Transient";
+    assert!(bounced_softly.is_none() || is_transient && suppress.is_empty());
     for address in suppress {
         kept(&address);
         assert!(!address.is_empty(), "nobody is suppressed");

@@ -42,7 +42,7 @@ BEGIN
                jsonb_build_object('type', 'booking.reminder_sent', 'timestamp', public.booking_automation_rfc3339(n.executed_at),
                    -- Only a guest is named.
                    'data', jsonb_strip_nulls(jsonb_build_object('booking_id', n.booking_id, 'rule', n.rule, 'audience', n.audience,
-                       'recipient', nullif(n.recipient, ''), 'channel', n.channel,
+                       'recipient', nullif(n.recipient, ''), 'channel', coalesce(n.via, split_part(n.channel, '>', 1)),
                        'starts_at', public.booking_automation_rfc3339(n.starts_at)))),
                n.executed_at, NULL, 'pending', clock_timestamp()
           FROM new_rows n

@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 30] = [
+pub(crate) const NEEDED: [(&str, &str); 33] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -44,12 +44,21 @@ pub(crate) const NEEDED: [(&str, &str); 30] = [
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     (
+        "booking_automation_push_tokens",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
+    (
         "booking_automation_requests",
         "SELECT, INSERT, UPDATE, DELETE",
     ),
+    ("booking_automation_sms", "SELECT, INSERT, UPDATE, DELETE"),
+    ("booking_automation_soft_bounces", "SELECT, INSERT, DELETE"),
     ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_state_changes", "SELECT, DELETE"),
-    ("booking_automation_suppressions", "SELECT, INSERT, DELETE"),
+    (
+        "booking_automation_suppressions",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     ("booking_automation_sweep", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_templates", "SELECT"),
     ("booking_automation_webhooks", "SELECT, UPDATE"),

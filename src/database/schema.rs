@@ -1,7 +1,7 @@
 //! The steps of the schema, in order, and the indexes between them.
 
 /// The steps, in order. A name identifies a step in the database: never change or reuse one.
-pub(crate) const STEPS: [(&str, &str); 9] = [
+pub(crate) const STEPS: [(&str, &str); 10] = [
     (
         "01_base_tables",
         include_str!("../../migrations/01_base_tables.sql"),
@@ -35,10 +35,11 @@ pub(crate) const STEPS: [(&str, &str); 9] = [
         "28_recipients",
         include_str!("../../migrations/28_recipients.sql"),
     ),
+    ("30_via", include_str!("../../migrations/30_via.sql")),
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 20] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 22] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -110,6 +111,14 @@ pub(crate) const LAST_STEPS: [(&str, &str); 20] = [
         include_str!("../../migrations/26_attendance.sql"),
     ),
     ("29_sweep", include_str!("../../migrations/29_sweep.sql")),
+    (
+        "31_channels",
+        include_str!("../../migrations/31_channels.sql"),
+    ),
+    (
+        "32_receipts",
+        include_str!("../../migrations/32_receipts.sql"),
+    ),
 ];
 
 /// The text of a step, by its name.
@@ -127,13 +136,16 @@ pub(crate) const REQUIRED: &str = "17_cancellation";
 
 /// Indexes on tables that other programs write to. Those on `bookings` hold only the bookings whose
 /// status may still change with time, so they stay small. Those on the audit trail, which triggers
-/// fill in other programs' transactions, serve retention, the list of events, notices (one for each
+/// fill in other programs' transactions, serve retention, the list of events, claims (the queue of
+/// each channel, in place of `booking_automation_events_claimable`, which the next release drops,
+/// and of it the messages that have a chain),
+/// notices (one for each
 /// event, rule, audience, channel and recipient), guests' reminders (one for each guest and
 /// decision), what a guest was told, digests (one for each person, day of theirs, rule, audience
 /// and channel) and what else is a person's own, mails for several bookings, and webhooks: one
 /// message for each event and subscription, the messages that wait for each subscription, and the
 /// turns of their kinds and attempts.
-pub(crate) const INDEXES: [(&str, &str); 14] = [
+pub(crate) const INDEXES: [(&str, &str); 16] = [
     (
         "booking_automation_confirmed_start",
         "ON public.bookings (scheduled_at) WHERE status = 'confirmed'",
@@ -161,6 +173,19 @@ pub(crate) const INDEXES: [(&str, &str); 14] = [
     (
         "booking_automation_events_seq",
         "ON public.booking_automation_events (seq)",
+    ),
+    (
+        "booking_automation_events_queue",
+        "ON public.booking_automation_events ((coalesce(via, split_part(channel, '>', 1))), \
+         starts_at, seq) \
+         WHERE status IN ('pending', 'sending') AND next_attempt_at IS NOT NULL \
+         AND starts_at IS NOT NULL",
+    ),
+    (
+        "booking_automation_events_chains",
+        "ON public.booking_automation_events ((coalesce(via, split_part(channel, '>', 1))), \
+         starts_at, seq) \
+         WHERE status = 'pending' AND next_attempt_at IS NOT NULL AND position('>' IN channel) > 0",
     ),
     (
         "booking_automation_events_notices",

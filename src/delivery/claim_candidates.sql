@@ -6,21 +6,21 @@ WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS at, coalesce($6, clock_timestamp()) AS as_of
 ), pace AS MATERIALIZED (
     -- How many messages can leave within the page's time.
-    SELECT c.held_reason IS NOT NULL AS held, {room} AS room
+    SELECT {room} AS room
       FROM clock k, {channel} AS c
      WHERE c.channel = $1
 ), at_most AS MATERIALIZED (
-    -- While the account cannot send, one message tests whether it can again. No row of the channel: see claim_page.
-    SELECT coalesce((SELECT least($2, room, CASE WHEN held THEN 1 END)::bigint FROM pace), 0) AS messages
+    -- No row of the channel: see claim_page.
+    SELECT coalesce((SELECT least($2, room)::bigint FROM pace), 0) AS messages
 ), absent AS (
     -- Before `migrate`, events lack these columns. Where they have them, the names mean their own.
-    SELECT NULL::uuid AS led_by, '' AS recipient
+    SELECT NULL::uuid AS led_by, '' AS recipient, NULL::text AS via
 ), urgent AS MATERIALIZED (
     -- New, retried and lease-expired rows, the most urgent start first.
     SELECT e.* FROM absent CROSS JOIN LATERAL (
            SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, e.starts_at, e.seq, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
-            WHERE {claimable} AND e.channel = $1
+            WHERE {claimable} AND coalesce(via, split_part(channel, '>', 1)) = $1
               AND e.starts_at > (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
               AND ($5::uuid IS NULL OR e.id = $5)
             ORDER BY e.starts_at, e.seq
@@ -31,7 +31,7 @@ WITH clock AS MATERIALIZED (
     SELECT e.* FROM absent CROSS JOIN LATERAL (
            SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, e.starts_at, e.seq
              FROM public.booking_automation_events e
-            WHERE {claimable} AND e.channel = $1
+            WHERE {claimable} AND coalesce(via, split_part(channel, '>', 1)) = $1
               AND e.starts_at <= (SELECT as_of FROM clock) AND e.next_attempt_at <= (SELECT at FROM clock)
               AND ($5::uuid IS NULL OR e.id = $5)
             ORDER BY e.starts_at, e.seq
@@ -56,7 +56,7 @@ WITH clock AS MATERIALIZED (
     SELECT e.* FROM absent CROSS JOIN LATERAL (
            SELECT e.id, e.booking_id, e.audience, recipient, e.event_type, coalesce(led_by, e.id) AS group_id
              FROM public.booking_automation_events e
-            WHERE e.id = ANY (ARRAY(SELECT id FROM mate_id EXCEPT SELECT id FROM urgent)) AND e.channel = $1
+            WHERE e.id = ANY (ARRAY(SELECT id FROM mate_id EXCEPT SELECT id FROM urgent)) AND coalesce(via, split_part(channel, '>', 1)) = $1
             ORDER BY e.starts_at, e.seq
               FOR UPDATE SKIP LOCKED) AS e
 ), candidate AS MATERIALIZED (

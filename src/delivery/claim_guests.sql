@@ -19,9 +19,15 @@ enqueued AS (
             SELECT id FROM postponed
             UNION ALL
             SELECT id FROM ended
-             WHERE reason IN ('no_address', 'opted_out', 'suppressed', 'superseded', 'already_told')) AS done ON done.id = g.id
+            UNION ALL
+            SELECT id FROM waits
+            UNION ALL
+            SELECT id FROM moved_on) AS done ON done.id = g.id
       JOIN seen s ON s.id = g.id
+       AND (s.not_due IN ('opted_out', 'superseded', 'already_told') OR s.not_due IS NULL AND (s.unusable IS NOT NULL OR NOT s.exhausted))
       JOIN public.booking_automation_events e ON e.id = s.id
+       -- After a message that did not arrive, the next one is for its recipient alone.
+       AND NOT coalesce(e.event_data ? 'follows', false)
      CROSS JOIN pace p
      ORDER BY s.starts_at, s.seq, g.guest
     ON CONFLICT DO NOTHING

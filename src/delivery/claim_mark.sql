@@ -14,23 +14,29 @@ WITH clock AS MATERIALIZED (
     RETURNING m.messages, m.event_id, m.event_claim, m.deaths
 ), smallest AS MATERIALIZED (
     SELECT * FROM dead ORDER BY messages, deaths DESC LIMIT 1
+), absent AS (
+    -- Before `migrate`, events lack this column. Where they have it, the name means their own.
+    SELECT NULL::text AS via
 ), waiting AS MATERIALIZED (
     -- As many as that page had, of those that wait again; or the only message of a page.
-    SELECT FROM public.booking_automation_events e
-     WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock)
-     ORDER BY e.starts_at, e.seq
-     LIMIT coalesce((SELECT messages FROM smallest), CASE WHEN $3 = 1 THEN 1 ELSE 0 END)
+    SELECT FROM absent CROSS JOIN LATERAL (
+           SELECT FROM public.booking_automation_events e
+            WHERE {claimable} AND coalesce(via, split_part(channel, '>', 1)) = $2 AND e.next_attempt_at <= (SELECT at FROM clock)
+            ORDER BY e.starts_at, e.seq
+            LIMIT coalesce((SELECT messages FROM smallest), CASE WHEN $3 = 1 THEN 1 ELSE 0 END)) AS e
 ), half AS MATERIALIZED (
     SELECT greatest(count(*) / 2, 1) AS messages FROM waiting HAVING EXISTS (SELECT FROM smallest)
 ), first AS MATERIALIZED (
     -- In the order of claims: see claim_candidates.sql.
-    (SELECT e.id, e.claim FROM public.booking_automation_events e
-      WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at > (SELECT as_of FROM clock)
-      ORDER BY e.starts_at, e.seq LIMIT 1)
+    (SELECT e.id, e.claim FROM absent CROSS JOIN LATERAL (
+            SELECT e.id, e.claim, e.starts_at, e.seq FROM public.booking_automation_events e
+             WHERE {claimable} AND coalesce(via, split_part(channel, '>', 1)) = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at > (SELECT as_of FROM clock)
+             ORDER BY e.starts_at, e.seq LIMIT 1) AS e)
     UNION ALL
-    (SELECT e.id, e.claim FROM public.booking_automation_events e
-      WHERE {claimable} AND e.channel = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at <= (SELECT as_of FROM clock)
-      ORDER BY e.starts_at, e.seq LIMIT 1)
+    (SELECT e.id, e.claim FROM absent CROSS JOIN LATERAL (
+            SELECT e.id, e.claim, e.starts_at, e.seq FROM public.booking_automation_events e
+             WHERE {claimable} AND coalesce(via, split_part(channel, '>', 1)) = $2 AND e.next_attempt_at <= (SELECT at FROM clock) AND e.starts_at <= (SELECT as_of FROM clock)
+             ORDER BY e.starts_at, e.seq LIMIT 1) AS e)
     LIMIT 1
 ), single AS MATERIALIZED (
     SELECT f.id, f.claim, CASE WHEN f.id = s.event_id AND f.claim = s.event_claim THEN s.deaths + 1 ELSE 0 END AS deaths

@@ -13,11 +13,11 @@ WITH stored AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT * FROM ({own_messages:o}) AS o
             WHERE o.event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent')
-              AND o.audience = e.audience AND o.channel = e.channel AND o.id <> e.id OFFSET 0) AS o
+              AND o.audience = e.audience AND {shares_channel:o} AND o.id <> e.id OFFSET 0) AS o
      WHERE {may_have_arrived:o}
        AND (o.rule = e.rule OR n.on_event IS DISTINCT FROM o.event_data -> 'notice' ->> 'on_event')
        AND NOT EXISTS (SELECT FROM public.booking_automation_feedback f
-                        WHERE f.event_id = {mail:o} AND f.kind IN ('bounced', 'rejected', 'rendering_failed') OFFSET 0)
+                        WHERE f.event_id = {mail:o} AND f.kind IN ('bounced', 'rejected', 'rendering_failed', 'undelivered') OFFSET 0)
 ), latest AS MATERIALIZED (
     -- And when a digest said something else afterwards.
     SELECT told.*, (SELECT max(coalesce(digest.executed_at, digest.scheduled_at)) {digests_between}) AS digest_at
@@ -35,7 +35,7 @@ WITH stored AS MATERIALIZED (
                ELSE (SELECT first.event_data -> 'notice' -> 'from'
                        FROM ({own_messages:first}) AS first
                       WHERE first.event_type = 'notification_sent'
-                        AND first.audience = e.audience AND first.channel = e.channel AND first.rule = e.rule
+                        AND first.audience = e.audience AND {shares_channel:first} AND first.rule = e.rule
                         AND first.event_data -> 'notice' ->> 'on_event' = 'rescheduled'
                       ORDER BY first.scheduled_at, first.seq LIMIT 1)
            END AS start
@@ -59,7 +59,7 @@ SELECT CASE n.on_event
        END AS facts,
        CASE
            WHEN NOT EXISTS (SELECT FROM public.booking_automation_notice_rules r
-                             WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND e.channel = ANY (r.channels)
+                             WHERE r.name = e.rule AND r.audience = e.audience AND r.active AND {is_of_rule:r}
                                AND r.on_event = n.on_event) THEN 'rule_off'
            -- Years that people write; the program cannot read all that PostgreSQL can store.
            WHEN b.scheduled_at IS NULL OR b.scheduled_at NOT BETWEEN '0001-01-01' AND '9999-12-31' THEN 'no_start'
@@ -73,7 +73,7 @@ SELECT CASE n.on_event
                                 AND waits.status = 'pending' AND waits.about <> e.about) AS w
                  WHERE w.event_type = 'notification_sent'
                    AND (w.scheduled_at, w.seq) > (e.scheduled_at, CASE w.recipient WHEN e.recipient THEN e.seq ELSE 0 END)
-                   AND w.rule = e.rule AND w.audience = e.audience AND w.channel = e.channel
+                   AND w.rule = e.rule AND w.audience = e.audience AND {shares_channel:w}
                    AND w.event_data -> 'notice' ->> 'on_event' = n.on_event
                    AND (w.status = 'pending' OR w.status = 'sending' AND w.next_attempt_at > p.at)) THEN 'superseded'
            -- What comes after the start. The step may have been undone.
@@ -103,7 +103,7 @@ SELECT CASE n.on_event
                                 AND waits.status = 'pending') AS c
                   JOIN public.booking_automation_notice_rules r ON r.name = c.rule AND r.audience = c.audience AND r.active
                  WHERE c.event_type = 'notification_sent' AND c.audience = e.audience
-                   AND c.channel = e.channel AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
+                   AND {shares_channel:c} AND c.event_data -> 'notice' ->> 'on_event' = 'confirmed'
                    AND c.status = 'pending' AND NOT ({may_have_arrived:c}) AND c.channel = ANY (r.channels)
                    AND r.on_event = 'confirmed' AND r.delay = '0') THEN 'superseded'
            WHEN b.scheduled_at = (known.start #>> '{}')::timestamptz

@@ -10,7 +10,7 @@ SELECT page.*
                pg_catalog.sum(pg_catalog.octet_length(pg_catalog.concat(
                    contact.email, contact.name, contact.timezone, contact.language, contact.service, contact.with_name, contact.place,
                    contact.meeting_link, contact.place_timezone, contact.reply_to,
-                   contact.person_id))
+                   contact.person_id, contact.phone))
                    -- Each guest becomes a row.
                    OPERATOR(pg_catalog.+) (1000 OPERATOR(pg_catalog.*) COALESCE(pg_catalog.cardinality(contact.guests), 0)))
                    OVER (ORDER BY contact.position ROWS UNBOUNDED PRECEDING) AS bytes
@@ -30,6 +30,8 @@ SELECT page.*
                        pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to,
                        -- One character more than it may have: a person who is not known for certain has no preferences.
                        pg_catalog.left(c.person_id::pg_catalog.text, 401) AS person_id,
+                       pg_catalog.left(c.phone::pg_catalog.text, 100) AS phone,
+                       c.sms_allowed::pg_catalog.bool AS sms_allowed,
                        others.guests, others.guest_people
                   FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                                   pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
@@ -40,7 +42,8 @@ SELECT page.*
                        WITH ORDINALITY AS e (id, booking_id, audience, guest, position)
                  -- Columns that the view may lack. Where it has them, the names below mean its own.
                  CROSS JOIN (SELECT NULL::pg_catalog.text AS language, NULL::pg_catalog.text AS reply_to, NULL::pg_catalog.text AS person_id,
-                                    NULL::pg_catalog.text AS recipient) AS absent
+                                    NULL::pg_catalog.text AS recipient, NULL::pg_catalog.text AS phone,
+                                    NULL::pg_catalog.bool AS sms_allowed) AS absent
                   LEFT JOIN LATERAL (
                         -- The other recipients of a first one's message.
                         SELECT pg_catalog.array_agg(g.guest) AS guests, pg_catalog.array_agg(g.person_id) AS guest_people
@@ -56,7 +59,7 @@ SELECT page.*
                   LEFT JOIN LATERAL (
                         -- One row, even if the view has several of a recipient: a message is claimed once.
                         SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
-                               c.is_online, c.place_timezone, reply_to, person_id
+                               c.is_online, c.place_timezone, reply_to, person_id, phone, sms_allowed
                           FROM public.booking_automation_contacts AS c
                          WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                            AND COALESCE(pg_catalog.left(pg_catalog.btrim(recipient::pg_catalog.text), 200), '') OPERATOR(pg_catalog.=) COALESCE(e.guest, '')

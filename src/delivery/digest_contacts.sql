@@ -7,7 +7,7 @@ SELECT page.*
         SELECT listed.*,
                pg_catalog.sum(pg_catalog.octet_length(pg_catalog.concat(
                    listed.email, listed.name, listed.timezone, listed.language, listed.service, listed.with_name, listed.place,
-                   listed.meeting_link, listed.place_timezone, listed.reply_to)))
+                   listed.meeting_link, listed.place_timezone, listed.reply_to, listed.phone)))
                    OVER (ORDER BY listed.position ROWS UNBOUNDED PRECEDING) AS bytes
           FROM (
                 -- Of each digest, the bookings that are its person's according to the view, and how many there are.
@@ -30,7 +30,8 @@ SELECT page.*
                                COALESCE(c.is_online::pg_catalog.bool, false) AS is_online,
                                pg_catalog.left(c.place_timezone::pg_catalog.text, 400) AS place_timezone,
                                pg_catalog.left(c.reply_to::pg_catalog.text, 400) AS reply_to,
-                               pg_catalog.left(c.person_id, 401) AS person_id
+                               pg_catalog.left(c.person_id, 401) AS person_id,
+                               pg_catalog.left(c.phone::pg_catalog.text, 100) AS phone, c.sms_allowed::pg_catalog.bool AS sms_allowed
                           FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_setting('booking_automation.events')::pg_catalog.uuid[]),
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.bookings')::pg_catalog.uuid[]),
                                           pg_catalog.unnest(pg_catalog.current_setting('booking_automation.audiences')::pg_catalog.text[]),
@@ -46,10 +47,12 @@ SELECT page.*
                                ) AS b
                          -- Columns that the view may lack. Where it has them, the names below mean its own.
                          CROSS JOIN (SELECT NULL::pg_catalog.text AS language, NULL::pg_catalog.text AS reply_to,
-                                            NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient) AS absent
+                                            NULL::pg_catalog.text AS person_id, NULL::pg_catalog.text AS recipient,
+                                            NULL::pg_catalog.text AS phone, NULL::pg_catalog.bool AS sms_allowed) AS absent
                          CROSS JOIN LATERAL (
                                SELECT c.email, c.name, c.timezone, language, c.service, c.with_name, c.place, c.meeting_link,
-                                      c.is_online, c.place_timezone, reply_to, pg_catalog.btrim(person_id::pg_catalog.text) COLLATE pg_catalog."C" AS person_id
+                                      c.is_online, c.place_timezone, reply_to, pg_catalog.btrim(person_id::pg_catalog.text) COLLATE pg_catalog."C" AS person_id,
+                                      phone, sms_allowed
                                  FROM public.booking_automation_contacts AS c
                                 WHERE c.booking_id OPERATOR(pg_catalog.=) e.booking_id AND c.audience OPERATOR(pg_catalog.=) e.audience
                                   -- Not the guests.

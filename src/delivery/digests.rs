@@ -45,7 +45,7 @@ pub(crate) fn not_due_sql(liveness: Liveness) -> &'static str {
             "CASE
                 WHEN NOT EXISTS (SELECT FROM public.booking_automation_digest_rules d
                                   WHERE d.name = e.rule AND d.audience = e.audience AND d.active
-                                    AND e.channel = ANY (d.channels)) THEN 'rule_off'
+                                    AND {is_of_rule:d}) THEN 'rule_off'
                 WHEN candidate.last_start IS NULL THEN 'empty_day'
              END"
         }
@@ -77,7 +77,7 @@ const DIGESTS_BETWEEN: &str = "FROM public.booking_automation_events digest
       AND digest.person_id = coalesce(substring(who.person_id FROM '{uuid}'),
                                       substring(who.referred_id FROM '{uuid}'))::uuid
       AND digest.local_day IS NOT NULL AND {may_have_arrived:digest}
-      AND digest.audience = e.audience AND digest.channel = e.channel
+      AND digest.audience = e.audience AND {shares_channel:digest}
       AND (digest.executed_at < told.executed_at) IS NOT TRUE
       AND digest.scheduled_at < interval '1 minute'
           + CASE WHEN b.status = 'confirmed' THEN s.in_force_since

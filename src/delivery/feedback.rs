@@ -1,9 +1,11 @@
-//! Records SES's events about a message, which arrive through EventBridge.
+//! Records the providers' events about a message, which arrive through EventBridge: SES's events,
+//! and the receipts of SMS.
 //!
 //! Events arrive twice, late, out of order, before our own record of the send, and for messages
 //! that are not ours. So each event is stored once, in its own row. Whenever it comes, it settles
-//! an unknown outcome. Its only other effect: an address with a permanent bounce or a complaint is
-//! suppressed.
+//! an unknown outcome. Its other effects: an address that cannot be reached, or whose owner
+//! complained, is suppressed, and a message that will never arrive goes on by the next channel of
+//! its chain.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -17,14 +19,24 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use crate::channels::email::EVENT_TAG;
 use crate::database::owner_functions::IS_KNOWN;
-use crate::database::{Begin, Database, Result};
-use crate::primitives::email_address::as_sent_to;
-use crate::primitives::errors::redact_addresses;
+use crate::database::{Begin, Database, Parameter, Result, Transaction};
 
-pub(crate) static FEEDBACK: LazyLock<String> =
-    LazyLock::new(|| include_str!("feedback.sql").replace("{are_groups_known}", IS_KNOWN));
+pub(crate) static FEEDBACK: LazyLock<String> = LazyLock::new(|| {
+    feedback_sql(include_str!("open_next.sql"))
+        .replace("{suppressed}", include_str!("suppress.sql"))
+});
+/// Before `migrate`, there are no chains, and only permanent bounces and complaints suppress.
+pub(crate) static FEEDBACK_ALONE: LazyLock<String> = LazyLock::new(|| {
+    feedback_sql("opened AS (SELECT WHERE $7 AND false),")
+        .replace("{suppressed}", include_str!("suppress_alone.sql"))
+});
+fn feedback_sql(opened: &str) -> String {
+    include_str!("feedback.sql")
+        .replace("{opened}", opened)
+        .replace("{are_groups_known}", IS_KNOWN)
+}
+
 /// Locks a message and those that it leads, in the order of an erasure. Before `migrate`, events
 /// lack the column.
 pub(crate) static LOCK_MAIL: LazyLock<String> = LazyLock::new(|| {
@@ -40,43 +52,54 @@ pub(crate) static LOCK_MAIL: LazyLock<String> = LazyLock::new(|| {
         .replace("{are_groups_known}", IS_KNOWN)
 });
 
-/// SES's name of an event, the object with its details, and our name (SES Developer Guide,
-/// "Contents of event data"). Others (opens, clicks, subscriptions) are not recorded.
-const KINDS: [(&str, &str, &str); 8] = [
-    ("Send", "send", "sent"),
-    ("Delivery", "delivery", "delivered"),
-    ("Bounce", "bounce", "bounced"),
-    ("Complaint", "complaint", "complained"),
-    ("Reject", "reject", "rejected"),
-    ("DeliveryDelay", "deliveryDelay", "delayed"),
-    ("Rendering Failure", "failure", "rendering_failed"),
-    ("RenderingFailure", "failure", "rendering_failed"),
-];
-
-/// Longest text that is kept from SES or the recipient's server, in characters.
+/// Longest text that is kept from a provider or the recipient's server, in characters.
 const LONGEST_TEXT: usize = 500;
 
-/// An SES event about a message.
+/// A provider's event about a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feedback {
     /// The message: its tag.
     pub event_id: Uuid,
-    /// SES's id of it.
+    /// The provider's id of it.
     pub message_id: String,
     /// What happened: `sent`, `delivered`, `bounced` and so on.
     pub kind: &'static str,
-    /// By SES's clock.
+    /// By the provider's clock.
     pub occurred_at: DateTime<Utc>,
     /// Its details, without addresses.
     pub details: Value,
     /// Addresses to suppress.
     pub suppress: Vec<String>,
+    /// The address that a transient bounce came from: with the third in a month, it is suppressed
+    /// for a while.
+    pub bounced_softly: Option<String>,
+    /// Whether the number that the message went to is not valid. A receipt may not have it.
+    pub is_bad_number: bool,
+    /// Whether the message will never arrive: the next channel of its chain is used.
+    pub is_lost: bool,
+}
+
+impl Feedback {
+    /// The parameters of the statement that records it.
+    fn parameters<'a>(&'a self, details: &'a Json<&'a Value>) -> [Parameter<'a>; 9] {
+        [
+            (&self.event_id, Type::UUID),
+            (&self.message_id, Type::TEXT),
+            (&self.kind, Type::TEXT),
+            (&self.occurred_at, Type::TIMESTAMPTZ),
+            (details, Type::JSONB),
+            (&self.suppress, Type::TEXT_ARRAY),
+            (&self.is_lost, Type::BOOL),
+            (&self.bounced_softly, Type::TEXT),
+            (&self.is_bad_number, Type::BOOL),
+        ]
+    }
 }
 
 /// An event that is not of the documented shape.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the SES event has no {0}")]
-pub struct MalformedEvent(&'static str);
+#[error("the {0} event has no {1}")]
+pub struct MalformedEvent(pub(crate) &'static str, pub(crate) &'static str);
 
 /// How an event was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -118,105 +141,55 @@ impl FeedbackOutcome {
 ///
 /// # Errors
 /// When the database refuses it. Lambda then delivers the event again.
-pub(crate) async fn record_ses_event(
+pub(crate) async fn record_provider_event(
     database: &Database,
     feedback: Option<&Feedback>,
     until: Instant,
 ) -> Result<FeedbackOutcome> {
-    let Some(Feedback {
-        event_id,
-        message_id,
-        kind,
-        occurred_at,
-        details,
-        suppress,
-    }) = feedback
-    else {
+    let Some(feedback) = feedback else {
         return Ok(FeedbackOutcome::Ignored {
             reason: "event_type",
         });
     };
-    let parameters = [
-        (event_id as _, Type::UUID),
-        (message_id as _, Type::TEXT),
-        (kind as _, Type::TEXT),
-        (occurred_at as _, Type::TIMESTAMPTZ),
-        (&Json(details) as _, Type::JSONB),
-        (suppress as _, Type::TEXT_ARRAY),
-    ];
+    let details = Json(&feedback.details);
+    let parameters = feedback.parameters(&details);
     let (transaction, _) = database.begin(&Begin::until(until), "").await?;
+    let sql = match is_up_to_date(&transaction).await? {
+        true => &FEEDBACK,
+        false => &FEEDBACK_ALONE,
+    };
     let row = transaction
         .commit_after(async |transaction| {
             // Locks the messages first, as a sender does, in a statement of its own, so that the
-            // second transaction sees what the first one wrote.
+            // second transaction sees what the first one wrote. COMMIT follows at once: nothing
+            // here may wait before the last statement is sent.
             let (locked, row) = future::join(
                 transaction.execute(&LOCK_MAIL, &parameters[..1]),
-                transaction.query_one(&FEEDBACK, &parameters),
+                transaction.query_one(sql, &parameters),
             )
             .await;
             locked?;
             row
         })
         .await?;
-    let recorded = FeedbackOutcome::of(&row, kind);
+    let recorded = FeedbackOutcome::of(&row, feedback.kind);
     tracing::info!(
-        event.id = %event_id,
-        feedback.kind = kind,
+        event.id = %feedback.event_id,
+        feedback.kind = feedback.kind,
         feedback = ?recorded,
-        "received an SES event"
+        "received a provider's event"
     );
     Ok(recorded)
 }
 
-/// Parses an event from EventBridge. `None`: its type is not recorded, or its message has no tag of
-/// ours.
-///
-/// # Errors
-/// Names the missing member.
-pub fn parse(event: &Value) -> std::result::Result<Option<Feedback>, MalformedEvent> {
-    let detail = &event["detail"];
-    let event_type = text(&detail["eventType"]).ok_or(MalformedEvent("detail.eventType"))?;
-    let Some((_, object, kind)) = KINDS.iter().find(|(name, ..)| *name == event_type) else {
-        return Ok(None);
-    };
-    let mail = &detail["mail"];
-    let message_id = text(&mail["messageId"]).ok_or(MalformedEvent("detail.mail.messageId"))?;
-    // Messages of other senders in the configuration set have no such tag.
-    let Some(event_id) = text(&mail["tags"][EVENT_TAG][0]).and_then(|tag| tag.parse().ok()) else {
-        return Ok(None);
-    };
-    let said = &detail[object];
-    // Not every kind has a time of its own.
-    let occurred_at = [&said["timestamp"], &mail["timestamp"]]
-        .into_iter()
-        .find_map(time);
-    let recipients = match *kind {
-        // A transient bounce says nothing about the next message.
-        "bounced" if said["bounceType"] == "Permanent" => &said["bouncedRecipients"],
-        // `not-spam`: the recipient moved it out of the spam folder.
-        "complained" if said["complaintFeedbackType"] != "not-spam" => {
-            &said["complainedRecipients"]
-        }
-        _ => &Value::Null,
-    };
-    Ok(Some(Feedback {
-        event_id,
-        message_id,
-        kind,
-        occurred_at: occurred_at.ok_or(MalformedEvent("detail.mail.timestamp"))?,
-        details: without_addresses(said),
-        suppress: recipients
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(address)
-            .map(|address| as_sent_to(&address))
-            .collect(),
-    }))
+async fn is_up_to_date(transaction: &Transaction) -> Result<bool> {
+    let sql = format!("SELECT {IS_KNOWN} AS is_up_to_date");
+    let row = transaction.query_one(&sql, &[]).await?;
+    Ok(row.get("is_up_to_date"))
 }
 
 /// A text that is not empty, and that PostgreSQL accepts.
-fn text(value: &Value) -> Option<String> {
+pub(crate) fn text(value: &Value) -> Option<String> {
     let text: String = value
         .as_str()?
         .chars()
@@ -224,41 +197,4 @@ fn text(value: &Value) -> Option<String> {
         .take(LONGEST_TEXT)
         .collect();
     (!text.is_empty()).then_some(text)
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?)
-        .ok()
-        .map(Into::into)
-}
-
-/// A recipient's address, without a name and brackets.
-fn address(recipient: &Value) -> Option<String> {
-    let address = text(&recipient["emailAddress"])?;
-    let bare = address
-        .rsplit_once('<')
-        .map_or(address.as_str(), |(_, bare)| bare.trim_end_matches('>'));
-    Some(bare.trim().to_owned()).filter(|bare| !bare.is_empty())
-}
-
-/// The details without addresses, which servers quote in their answers.
-fn without_addresses(said: &Value) -> Value {
-    match said {
-        // Redact before truncating: half an address would not be recognized.
-        Value::String(words) => {
-            text(&redact_addresses(words).into()).map_or(Value::Null, Value::from)
-        }
-        Value::Array(items) => items.iter().map(without_addresses).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !["emailAddress", "recipients"].contains(&name.as_str()))
-            .map(|(name, value)| {
-                (
-                    text(&redact_addresses(name).into()).unwrap_or_default(),
-                    without_addresses(value),
-                )
-            })
-            .collect(),
-        other => other.clone(),
-    }
 }

@@ -1,10 +1,11 @@
 -- Records an event of the provider about a message, settles an unknown outcome, and suppresses addresses.
 --   $1 the event that is the message  $2 the provider's id of it  $3 kind  $4 the provider's time  $5 details
---   $6 addresses to suppress
+--   $6 addresses to suppress  $7 whether the message will never arrive  $8 the address that a transient bounce came from
+--   (NULL: it is none)  $9 whether the number that the message went to is not valid
 WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
-    SELECT id, booking_id, attempts FROM public.booking_automation_events
+    SELECT id, booking_id, attempts, message_id FROM public.booking_automation_events
      WHERE id = $1 AND event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
 ), mail AS MATERIALIZED (
     -- It, and the messages whose latest attempt was made in its mail. Before `migrate`, events lack the columns; where they
@@ -32,14 +33,7 @@ WITH ours AS MATERIALIZED (
       FROM mail
      WHERE e.id = mail.id AND e.status IN ('pending', 'failed')
     RETURNING 1
-), suppressed AS (
-    INSERT INTO public.booking_automation_suppressions (address_hash, reason, message_id)
-    SELECT DISTINCT public.booking_automation_address_hash(k.inner_key, k.outer_key, address), $3, $2
-      -- Only for a new event: a repeated one does not suppress an address again after the suppression was lifted.
-      -- Without the key, the NULL digest makes the statement fail.
-      FROM recorded CROSS JOIN unnest($6::text[]) AS address LEFT JOIN public.booking_automation_hash_key k ON true
-    ON CONFLICT DO NOTHING
-    RETURNING 1
-)
+), {opened} {suppressed}
 SELECT EXISTS (SELECT FROM ours) AS is_ours, EXISTS (SELECT FROM recorded) AS is_new,
-       EXISTS (SELECT FROM settled) AS has_settled, (SELECT count(*) FROM suppressed) AS suppressed
+       EXISTS (SELECT FROM settled) AS has_settled, (SELECT count(*) FROM suppressed) AS suppressed,
+       (SELECT count(*) FROM opened) AS opened

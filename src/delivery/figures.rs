@@ -37,6 +37,16 @@ impl ReminderFigures {
         *self = self.summed();
     }
 
+    /// Adds what another channel did.
+    pub(crate) fn add_lane(&mut self, lane: &Self) {
+        self.sent += lane.sent;
+        self.retrying += lane.retrying;
+        self.unknown += lane.unknown;
+        self.failed += lane.failed;
+        self.skipped += lane.skipped;
+        self.deferred += lane.deferred;
+    }
+
     /// Sets `due` to the sum of the others.
     #[must_use]
     pub fn summed(self) -> Self {

@@ -3,9 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
-use crate::channels::email::Ses;
 use crate::channels::email::settings::EmailSettings;
+use crate::channels::email::{Envelope, Ses};
+use crate::channels::timing::Timing;
+use crate::channels::{Channel, Outcome, TimeLimits};
+use crate::delivery::messenger::Messenger;
+use crate::delivery::outbox::Draft;
+use crate::messages::Message;
+use crate::reminders::Reason;
 
 /// Messages per second if neither the setting nor SES gives a rate: the rate of SES's sandbox.
 const SLOWEST_RATE: f64 = 1.0;
@@ -39,7 +46,7 @@ impl Mailer {
 
     /// Messages per second: the setting, else SES's answer, else the rate that SES allows every
     /// account. An old answer is asked for again, and used where SES gives no new one.
-    pub(crate) async fn rate(&self) -> f64 {
+    async fn account_rate(&self) -> f64 {
         if let Some(rate) = self.settings.send_rate {
             return rate;
         }
@@ -62,12 +69,45 @@ impl Mailer {
         }
         known.map_or(SLOWEST_RATE, |known| known.rate)
     }
+}
 
-    /// How long an unknown outcome waits for SES's own event.
-    pub(crate) fn unknown_wait(&self) -> Duration {
+impl Messenger for Mailer {
+    fn channel(&self) -> Channel {
+        Channel::Email
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.settings.timing
+    }
+
+    fn in_flight(&self) -> usize {
+        self.settings.send_concurrency.get()
+    }
+
+    async fn rate(&self) -> f64 {
+        self.account_rate().await
+    }
+
+    fn unknown_wait(&self) -> Duration {
         match self.settings.configuration_set {
             Some(_) => self.settings.timing.unknown_wait,
             None => Duration::ZERO,
+        }
+    }
+
+    async fn send(
+        &self,
+        event_id: Uuid,
+        draft: &Draft,
+        message: &Message,
+        limits: TimeLimits,
+    ) -> Outcome {
+        match Envelope::of(&draft.facts) {
+            Ok(envelope) => self.ses.send(event_id, &envelope, message, limits).await,
+            Err(error) => Outcome::Rejected {
+                reason: Reason::BadAddress,
+                error: error.to_string(),
+            },
         }
     }
 }

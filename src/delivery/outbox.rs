@@ -1,12 +1,11 @@
 //! The outbox of reminders and notices: claim a page, hold the channel, count what waits.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use futures_util::future;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -15,26 +14,24 @@ use crate::bookings::lifecycle::Role;
 use crate::channels::Channel;
 use crate::database::owner_functions::Liveness;
 use crate::database::{Result, Transaction};
-use crate::delivery::claim_sql::{CANDIDATES, CONTACTS, claim_sql};
-use crate::delivery::digests::{DigestFacts, read_digests};
+use crate::delivery::candidates::{Candidates, ClaimLimits};
+use crate::delivery::claim_sql::claim_sql;
 use crate::delivery::engine::Claimed;
 use crate::delivery::figures::Backlog;
-use crate::delivery::guests::{ALL_GUESTS, Guests};
-use crate::delivery::recipients::{
-    CONTACTS_TIMEOUT, contact_facts, contact_limits, named_person, own_or, told_facts,
-};
+use crate::delivery::guests::Guests;
+use crate::delivery::recipients::{contact_facts, own_or};
 use crate::delivery::tally::EndedMessages;
 use crate::messages::Kind;
 use crate::messages::facts::{BookingFacts, Canceller, DayFacts};
 use crate::messages::grouped_reminder::day_of;
-use crate::primitives::email_address::as_sent_to;
+use crate::reminders::Reason;
 use crate::reminders::notices::NoticeEvent;
 
 /// Attempts at one message, at most.
 pub(crate) const MAX_ATTEMPTS: i32 = 5;
 
 /// A message that is not written yet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Draft {
     /// Of a notice, with the facts that only it has.
     pub(crate) kind: Kind,
@@ -44,8 +41,39 @@ pub(crate) struct Draft {
     pub(crate) asks_attendance: bool,
     /// Whether it tests an account that could not send at the last try.
     pub(crate) tests_account: bool,
+    /// Where it goes: a mail address, a phone number, or a person with devices.
+    pub(crate) address: String,
+    /// The start after which it is of no use, of a digest that of the day's last booking; `None`:
+    /// it is about none that lies ahead.
+    pub(crate) start: Option<DateTime<Utc>>,
+    /// The moment that decided about it, by the database clock unless a call has one of its own.
+    pub(crate) at: DateTime<Utc>,
+    /// Our clock at that moment, or a little before.
+    pub(crate) read_at: Instant,
+    /// The devices of a push message.
+    pub(crate) tokens: Vec<String>,
     /// What it says, and to whom.
     pub(crate) facts: BookingFacts,
+}
+
+impl Draft {
+    /// How long until the start after which it is of no use; `None`: there is none.
+    pub(crate) fn starts_in(&self) -> Option<Duration> {
+        let now = self.at + self.read_at.elapsed();
+        let left = self.start? - now;
+        Some(left.to_std().unwrap_or_default())
+    }
+}
+
+/// Neither the address nor the devices.
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("kind", &self.kind.name())
+            .field("booking_id", &self.facts.booking_id)
+            .field("devices", &self.tokens.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A claimed page.
@@ -60,6 +88,8 @@ pub(crate) struct MessagePage {
     pub(crate) ended: EndedMessages,
     /// They wait for the end of their people's quiet hours.
     pub(crate) postponed: i64,
+    /// They are to go by the next channel of their chain.
+    pub(crate) moved_on: i64,
     /// Whether the account could not send at the last try. Then the page is a single message, to
     /// test it.
     pub(crate) held: bool,
@@ -68,121 +98,18 @@ pub(crate) struct MessagePage {
 }
 
 impl MessagePage {
+    /// Nothing is there to be claimed.
+    fn none() -> Self {
+        Self {
+            room: 1.0,
+            ..Self::default()
+        }
+    }
+
     /// Whether the outbox had nothing that could be claimed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.ended.ids.is_empty() && self.postponed == 0
-    }
-}
-
-/// How a page is claimed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClaimLimits {
-    /// The messages of this channel.
-    pub(crate) channel: Channel,
-    /// Messages, at most.
-    pub(crate) messages: i64,
-    /// Messages per second, of all instances together.
-    pub(crate) rate: f64,
-    /// The page holds what can leave within this time.
-    pub(crate) page: Duration,
-    /// How long the claim lasts.
-    pub(crate) lease: Duration,
-    /// How long an unknown outcome waits for the provider's own event.
-    pub(crate) unknown_wait: Duration,
-    /// The moment to decide by; `None`: the clock.
-    pub(crate) as_of: Option<DateTime<Utc>>,
-    /// Only this message.
-    pub(crate) single: Option<Uuid>,
-    /// Each message leaves in a mail of its own.
-    pub(crate) alone: bool,
-}
-
-/// Locks the messages of a page, and reads the contacts view for them, with the settings of the
-/// user's database. One round trip, and another one where digests are among them. `first` is set
-/// to the first message that was locked, also if the view cannot be read.
-pub(crate) async fn lock_candidates(
-    transaction: &Transaction,
-    limits: &ClaimLimits,
-    first: &mut Option<Uuid>,
-) -> Result<Candidates> {
-    let parameters = [
-        (&limits.channel.as_str() as _, Type::TEXT),
-        (&limits.messages as _, Type::INT8),
-        (&limits.rate as _, Type::FLOAT8),
-        (&limits.page.as_secs_f64() as _, Type::FLOAT8),
-        (&limits.single as _, Type::UUID),
-        (&limits.as_of as _, Type::TIMESTAMPTZ),
-        (&limits.alone as _, Type::BOOL),
-    ];
-    let limit = CONTACTS_TIMEOUT.min(transaction.statement_timeout());
-    let (channel, candidates, contacts) = future::join3(
-        lock_channel(transaction, limits.channel),
-        transaction.query(&CANDIDATES, &parameters),
-        transaction.query_with_their_settings(limit, CONTACTS, &contact_limits(&ALL_GUESTS)),
-    )
-    .await;
-    channel?;
-    let candidates = candidates?;
-    let figures = candidates.first();
-    *first = figures.and_then(|row| row.get("first_id"));
-    let is_known = figures.map(|row| row.get("is_liveness_known"));
-    let liveness = Liveness::of(is_known.unwrap_or_default());
-    let by_id = |row: Row| (row.get::<_, Uuid>("id"), row);
-    let mut contacts: BTreeMap<_, _> = contacts?.into_iter().map(by_id).collect();
-    let ids: Option<Vec<Uuid>> = figures.and_then(|row| row.get("digests"));
-    let digests = match ids.is_some() && liveness != Liveness::Unknown {
-        true => read_digests(transaction, liveness, limits.as_of).await?,
-        false => HashMap::new(),
-    };
-    // Those that do not fit into the page stay as they are.
-    for id in ids.iter().flatten().filter(|id| !digests.contains_key(id)) {
-        contacts.remove(id);
-    }
-    let has_notices = figures.map(|row| row.get("has_notices"));
-    Ok(Candidates {
-        liveness,
-        has_notices: has_notices.unwrap_or_default(),
-        contacts,
-        digests,
-    })
-}
-
-/// The locked messages of a page: each with its row of [`CONTACTS`].
-#[derive(Debug)]
-pub(crate) struct Candidates {
-    liveness: Liveness,
-    /// Some are notices or digests.
-    has_notices: bool,
-    contacts: BTreeMap<Uuid, Row>,
-    digests: HashMap<Uuid, DigestFacts>,
-}
-
-/// A candidate: its recipient's address, a hash of what it tells, the end of its day, and the
-/// view's own name of the recipient.
-struct Candidate {
-    email: Option<String>,
-    facts: Vec<u8>,
-    last_start: Option<DateTime<Utc>>,
-    person_id: Option<String>,
-}
-
-impl Candidates {
-    fn candidate(&self, id: &Uuid, contact: &Row) -> Candidate {
-        let digest = self.digests.get(id);
-        let email = match digest {
-            Some(digest) => digest.recipient().map(|recipient| recipient.email),
-            None => contact.get("email"),
-        };
-        let told = digest.map_or_else(|| told_facts(contact), DigestFacts::told);
-        Candidate {
-            email: email.as_deref().map(as_sent_to),
-            facts: Sha256::digest(told.to_string()).to_vec(),
-            last_start: digest.and_then(|digest| digest.last_start),
-            person_id: match digest {
-                Some(digest) => digest.person_id.clone(),
-                None => named_person(contact),
-            },
-        }
+        let others = self.postponed + self.moved_on;
+        self.messages.is_empty() && self.ended.ids.is_empty() && others == 0
     }
 }
 
@@ -193,12 +120,19 @@ pub(crate) async fn claim_page(
     limits: &ClaimLimits,
     candidates: &Candidates,
 ) -> Result<MessagePage> {
+    // Before `migrate`, there is mail alone.
+    if limits.channel != Channel::Email && candidates.liveness == Liveness::Unknown {
+        return Ok(MessagePage::none());
+    }
     let ids: Vec<_> = candidates.contacts.keys().collect();
     let contacts = candidates.contacts.iter();
-    let (mut emails, mut facts, mut last_starts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut people = Vec::new();
-    for candidate in contacts.map(|(id, contact)| candidates.candidate(id, contact)) {
-        emails.push(candidate.email);
+    let (mut addresses, mut facts, mut last_starts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut people, mut sms_allowed, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
+    let candidate = |(id, contact)| candidates.candidate(id, contact, limits);
+    for candidate in contacts.map(candidate) {
+        addresses.push(candidate.address);
+        sms_allowed.push(candidate.sms_allowed);
+        unusable.push(candidate.unusable.map(Reason::as_str));
         facts.push(candidate.facts);
         last_starts.push(candidate.last_start);
         people.push(candidate.person_id);
@@ -213,20 +147,25 @@ pub(crate) async fn claim_page(
         (&limits.as_of as _, Type::TIMESTAMPTZ),
         (&MAX_ATTEMPTS as _, Type::INT4),
         (&ids as _, Type::UUID_ARRAY),
-        (&emails as _, Type::TEXT_ARRAY),
+        (&addresses as _, Type::TEXT_ARRAY),
         (&facts as _, Type::BYTEA_ARRAY),
         (&last_starts as _, Type::TIMESTAMPTZ_ARRAY),
         (&people as _, Type::TEXT_ARRAY),
         (&guests.messages as _, Type::UUID_ARRAY),
         (&guests.recipients as _, Type::TEXT_ARRAY),
         (&guests.people as _, Type::UUID_ARRAY),
+        (&sms_allowed as _, Type::BOOL_ARRAY),
+        (&unusable as _, Type::TEXT_ARRAY),
+        (&limits.per_person as _, Type::INT8),
     ];
-    let sql = claim_sql(candidates.liveness, candidates.has_notices);
+    let sql = claim_sql(candidates.liveness, limits.channel, candidates.has_notices);
+    // Before the statement reads the clock: what counts from here is never behind it.
+    let read_at = Instant::now();
     let rows = transaction.query(&sql, &parameters).await?;
-    Ok(page_of(&rows, candidates))
+    Ok(page_of(&rows, candidates, read_at))
 }
 
-fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
+fn page_of(rows: &[Row], candidates: &Candidates, read_at: Instant) -> MessagePage {
     // The statement always has a row if the channel has its own.
     let Some(first) = rows.first() else {
         return MessagePage {
@@ -245,17 +184,18 @@ fn page_of(rows: &[Row], candidates: &Candidates) -> MessagePage {
             ids: first.get("ended"),
         },
         postponed: first.get("postponed"),
+        moved_on: first.get("moved_on"),
         held: first.get("held"),
-        messages: messages_of(rows, candidates),
+        messages: messages_of(rows, candidates, read_at),
     }
 }
 
 /// The messages of a page. Who leads precedes those that leave in the same mail.
-fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<Claimed<Draft>> {
+fn messages_of(rows: &[Row], candidates: &Candidates, read_at: Instant) -> Vec<Claimed<Draft>> {
     let mut messages: Vec<Claimed<Draft>> = Vec::new();
     let mut places: HashMap<Uuid, usize> = HashMap::new();
     for row in rows {
-        let Some(message) = claimed_message(row, candidates) else {
+        let Some(message) = claimed_message(row, candidates, read_at) else {
             continue;
         };
         match places.get(&row.get::<_, Uuid>("leader")) {
@@ -269,23 +209,15 @@ fn messages_of(rows: &[Row], candidates: &Candidates) -> Vec<Claimed<Draft>> {
     messages
 }
 
-/// Waits for other transactions that claim.
-async fn lock_channel(transaction: &Transaction, channel: Channel) -> Result<()> {
-    let sql = "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE";
-    transaction
-        .execute(sql, &[(&channel.as_str(), Type::TEXT)])
-        .await?;
-    Ok(())
-}
-
 /// `None`: a page without messages, which is one row without an id.
-fn claimed_message(row: &Row, candidates: &Candidates) -> Option<Claimed<Draft>> {
+fn claimed_message(row: &Row, candidates: &Candidates, read_at: Instant) -> Option<Claimed<Draft>> {
     let id: Uuid = row.get::<_, Option<Uuid>>("id")?;
     let contact = candidates.contacts.get(&id)?;
     let (kind, facts) = match candidates.digests.get(&id) {
         Some(digest) => (Kind::Digest(digest.day.clone()), digest.recipient()?),
         None => (kind_of(row.get("notice")), facts_of_booking(row, contact)),
     };
+    let is_about_start = !matches!(kind, Kind::Expired | Kind::FollowUp);
     Some(Claimed {
         id,
         claim: row.get("claim"),
@@ -296,6 +228,13 @@ fn claimed_message(row: &Row, candidates: &Candidates) -> Option<Claimed<Draft>>
             person_id: row.get("person_id"),
             asks_attendance: row.get("asks_attendance"),
             tests_account: row.get("held"),
+            address: row.get("address"),
+            start: is_about_start.then(|| row.get("starts_at")),
+            at: row.get("as_of"),
+            read_at,
+            tokens: row
+                .get::<_, Option<Vec<String>>>("tokens")
+                .unwrap_or_default(),
             facts,
         },
     })
@@ -370,4 +309,57 @@ pub(crate) fn waiting_of_row(row: &Row) -> (Backlog, i64) {
         oldest_due_at: row.get("oldest_due_at"),
     };
     (backlog, row.get("claimable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use chrono::{DateTime, Utc};
+
+    use super::Draft;
+    use crate::messages::Kind;
+    use crate::messages::samples::sample_facts;
+
+    const NOON: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+
+    fn draft() -> Draft {
+        Draft {
+            kind: Kind::Reminder,
+            person_id: Some("carla".to_owned()),
+            asks_attendance: false,
+            tests_account: false,
+            address: "carla@a.example".to_owned(),
+            start: Some(NOON + Duration::from_secs(60)),
+            at: NOON,
+            read_at: Instant::now(),
+            tokens: vec!["device-of-carla".to_owned()],
+            facts: sample_facts("customer", "en"),
+        }
+    }
+
+    #[test]
+    fn the_time_until_the_start_goes_on_after_the_message_was_read() {
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        for (seconds, left) in [(0, 60), (10, 50), (70, 0)] {
+            let read_at = ago(seconds).expect("this computer runs for longer");
+            let starts_in = Draft { read_at, ..draft() }.starts_in();
+            let starts_in = starts_in.expect("it starts");
+            let most = Duration::from_secs(left);
+            assert!(starts_in <= most, "{starts_in:?}");
+            assert!(starts_in + Duration::from_secs(5) > most, "{starts_in:?}");
+        }
+        let start = None;
+        assert_eq!(Draft { start, ..draft() }.starts_in(), None);
+    }
+
+    #[test]
+    fn no_address_and_no_device_is_printed() {
+        let printed = format!("{:?}", draft());
+        assert!(printed.contains("Draft"), "{printed}");
+        assert!(
+            !printed.contains("carla") && !printed.contains('@'),
+            "{printed}"
+        );
+    }
 }

@@ -17,7 +17,47 @@ use crate::delivery::event::EventStatus;
 use crate::primitives::errors::in_ascii;
 use crate::reminders::Reason;
 
-static RECORD: LazyLock<String> = LazyLock::new(|| with_conditions(include_str!("record.sql")));
+static RECORD: LazyLock<String> =
+    LazyLock::new(|| record_sql(NEXT_CHANNEL, SET_VIA, MOVED_ON, &format!(", {FORGET_SMS}")));
+/// Where there are no chains.
+static RECORD_ALONE: LazyLock<String> = LazyLock::new(|| record_sql("NULL::text", "", "", ""));
+/// SQL of the channel that follows that of the message `e` in its chain.
+const NEXT_CHANNEL: &str = "public.booking_automation_next_channel(e.channel, \
+    coalesce(e.via, split_part(e.channel, '>', 1)))";
+/// SQL that sets it. The message leaves the mail of another one.
+const SET_VIA: &str = "via = coalesce(j.next_channel, e.via), \
+    led_by = CASE WHEN NOT j.moves_on THEN e.led_by END, \
+    led_attempt = CASE WHEN NOT j.moves_on THEN e.led_attempt END,";
+const MOVED_ON: &str = "WHEN j.moves_on THEN public.booking_automation_moved_on( \
+    public.booking_automation_with_attempt(e.event_data, j.attempt), \
+    coalesce(e.via, split_part(e.channel, '>', 1)), j.reason, j.at)";
+
+/// SMS that did not leave, at this attempt or an earlier one, do not count toward the limit of a
+/// person's messages in a day.
+const FORGET_SMS: &str = "unsent AS (
+    DELETE FROM public.booking_automation_sms m
+     USING final j
+      JOIN public.booking_automation_events e ON e.id = j.id
+     WHERE m.event_id = j.id AND e.status = 'sending' AND e.claim = j.claim
+       AND j.outcome <> 'completed' AND j.reason IS DISTINCT FROM 'unknown'
+       AND (e.event_data @> '{\"attempts\": [{\"outcome\": \"unknown\"}]}') IS NOT TRUE
+)";
+
+fn record_sql(next_channel: &str, set_via: &str, moved_on: &str, unsent: &str) -> String {
+    with_conditions(include_str!("record.sql"))
+        .replace("{unsent}", unsent)
+        .replace("{next_channel}", next_channel)
+        .replace("{set_via}", set_via)
+        .replace("{moved_on}", moved_on)
+}
+
+/// The statements, for the test that prepares them all.
+pub(crate) fn statements() -> [(&'static str, String); 2] {
+    [
+        ("record", RECORD.clone()),
+        ("record without chains", RECORD_ALONE.clone()),
+    ]
+}
 
 /// The outcomes of a page, as [`record_outcomes`] takes them.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +70,7 @@ pub(crate) struct PageOutcomes {
     reasons: Vec<Option<&'static str>>,
     errors: Vec<Option<String>>,
     message_ids: Vec<Option<String>>,
+    parts: Vec<Option<i32>>,
     waits: Vec<f64>,
     zones_unknown: Vec<bool>,
 }
@@ -55,7 +96,7 @@ impl PageOutcomes {
         is_zone_unknown: bool,
     ) {
         let (name, reason, error, message_id) = match outcome.clone() {
-            Outcome::Sent { message_id } => ("completed", None, None, message_id),
+            Outcome::Sent { message_id, .. } => ("completed", None, None, message_id),
             Outcome::NotSent { reason, error } => ("pending", Some(reason), Some(error), None),
             Outcome::Rejected { reason, error } => ("failed", Some(reason), Some(error), None),
             Outcome::Unknown { error } => ("pending", Some(Reason::Unknown), Some(error), None),
@@ -74,8 +115,13 @@ impl PageOutcomes {
             }
             _ => {}
         }
+        let parts = match outcome {
+            Outcome::Sent { parts, .. } => *parts,
+            _ => None,
+        };
         for (id, claim) in events {
             self.ids.push(id);
+            self.parts.push(parts);
             self.claims.push(claim);
             self.outcomes.push(name);
             self.reasons.push(reason.map(Reason::as_str));
@@ -122,14 +168,17 @@ impl PageOutcomes {
 pub(crate) struct RecordedOutcome {
     pub(crate) event_id: Uuid,
     pub(crate) status: Option<EventStatus>,
+    /// It goes by the next channel of its chain.
+    pub(crate) moves_on: bool,
 }
 
 impl RecordedOutcome {
-    /// From a row with the columns `id` and `status`.
+    /// From a row with the columns `id`, `status` and `moves_on`.
     pub(crate) fn of(row: &Row) -> Self {
         Self {
             event_id: row.get("id"),
             status: EventStatus::from_name(row.get("status")),
+            moves_on: row.get("moves_on"),
         }
     }
 }
@@ -141,11 +190,12 @@ pub(crate) async fn record_outcomes(
     outcomes: &PageOutcomes,
     max_attempts: i32,
     as_of: Option<DateTime<Utc>>,
+    has_chains: bool,
 ) -> Result<Vec<RecordedOutcome>> {
     // A separate statement, so that the next one sees the provider's events of these messages.
-    let lock =
-        "SELECT FROM public.booking_automation_events WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
-    let parameters: [Parameter<'_>; 10] = [
+    let lock = "SELECT FROM public.booking_automation_events
+                 WHERE id = ANY ($1) AND status = 'sending' ORDER BY id FOR UPDATE";
+    let parameters: [Parameter<'_>; 11] = [
         (&outcomes.ids, Type::UUID_ARRAY),
         (&outcomes.claims, Type::INT8_ARRAY),
         (&outcomes.outcomes, Type::TEXT_ARRAY),
@@ -156,10 +206,14 @@ pub(crate) async fn record_outcomes(
         (&as_of, Type::TIMESTAMPTZ),
         (&max_attempts, Type::INT4),
         (&outcomes.zones_unknown, Type::BOOL_ARRAY),
+        (&outcomes.parts, Type::INT4_ARRAY),
     ];
     let (locked, rows) = future::join(
         transaction.execute(lock, &parameters[..1]),
-        transaction.query(&RECORD, &parameters),
+        transaction.query(
+            if has_chains { &RECORD } else { &RECORD_ALONE },
+            &parameters,
+        ),
     )
     .await;
     locked?;

@@ -10,13 +10,12 @@ use uuid::Uuid;
 use crate::channels::Channel;
 use crate::channels::timing::Timing;
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction};
+use crate::delivery::candidates::{ClaimLimits, lock_candidates};
 use crate::delivery::claim_mark::{ClaimMark, announce_claim, delete_mark};
 use crate::delivery::claim_sql::IN_INDEX_ORDER;
 use crate::delivery::claim_time::{ClaimTime, STATEMENT_TIMEOUT};
 use crate::delivery::hold::set_channel_hold;
-use crate::delivery::outbox::{
-    ClaimLimits, MAX_ATTEMPTS, MessagePage, claim_page, lock_candidates,
-};
+use crate::delivery::outbox::{MAX_ATTEMPTS, MessagePage, claim_page};
 use crate::delivery::outcomes::{PageOutcomes, RecordRetries, RecordedOutcome, record_outcomes};
 use crate::delivery::tally::Tally;
 use crate::delivery::unprepared::{Unprepared, record_unprepared};
@@ -28,7 +27,7 @@ pub(crate) const LARGEST_PAGE: i64 = 2_000;
 
 /// What moving from page to page needs.
 pub(crate) struct DeliveryPages<'a> {
-    channel: Channel,
+    pub(crate) channel: Channel,
     pub(crate) database: &'a Database,
     pub(crate) call: &'a Call,
     pub(crate) timing: &'a Timing,
@@ -43,6 +42,8 @@ pub(crate) struct DeliveryPages<'a> {
     keeps_marks: bool,
     /// The next claim, if it is announced.
     mark: Option<ClaimMark>,
+    /// Whether messages have chains of channels: not before `migrate`.
+    pub(crate) has_chains: bool,
     /// The limits of the claim that is under way.
     claim_limits: ClaimTime,
 }
@@ -68,6 +69,7 @@ impl<'a> DeliveryPages<'a> {
             id: Uuid::new_v4(),
             keeps_marks: true,
             mark: None,
+            has_chains: false,
             claim_limits: ClaimTime::of(call, timing, false),
         }
     }
@@ -84,14 +86,15 @@ impl<'a> DeliveryPages<'a> {
     }
 
     /// Records what was sent, and announces the claim of the next page with it. If that fails,
-    /// recording is retried alone: outcomes matter more than the next page.
+    /// recording is retried alone: outcomes matter more than the next page. Returns whether
+    /// messages go by the next channel of their chain.
     pub(crate) async fn record(
         &mut self,
         outcomes: &PageOutcomes,
         next: Option<&ClaimLimits>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if outcomes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let next = next.filter(|_| self.keeps_marks);
         let next = next.map(|limits| self.narrowed(limits));
@@ -99,7 +102,7 @@ impl<'a> DeliveryPages<'a> {
             Ok((recorded, mark)) => {
                 self.tally.add_recorded(outcomes, &recorded, false);
                 self.mark = mark;
-                Ok(())
+                Ok(recorded.iter().any(|outcome| outcome.moves_on))
             }
             Err(error) => self.record_again(outcomes, error).await,
         }
@@ -181,7 +184,7 @@ impl<'a> DeliveryPages<'a> {
         &mut self,
         outcomes: &PageOutcomes,
         mut error: DatabaseError,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let in_ascii = error.is_untranslatable().then(|| outcomes.in_ascii());
         let outcomes = in_ascii.as_ref().unwrap_or(outcomes);
         let mut retries = RecordRetries::new(self.timing, self.call.deadline);
@@ -189,7 +192,7 @@ impl<'a> DeliveryPages<'a> {
             match self.record_once(outcomes, None).await {
                 Ok((recorded, _)) => {
                     self.tally.add_recorded(outcomes, &recorded, true);
-                    return Ok(());
+                    return Ok(recorded.iter().any(|outcome| outcome.moves_on));
                 }
                 Err(again) => error = again,
             }
@@ -317,7 +320,12 @@ impl<'a> DeliveryPages<'a> {
         self.begin(statement, until).await
     }
 
-    async fn begin(&self, statement_timeout: Duration, until: Instant) -> Result<Transaction> {
+    /// Begins a transaction of delivery.
+    pub(crate) async fn begin(
+        &self,
+        statement_timeout: Duration,
+        until: Instant,
+    ) -> Result<Transaction> {
         let begin = Begin {
             statement_timeout,
             as_of: self.call.as_of,
@@ -336,7 +344,8 @@ impl<'a> DeliveryPages<'a> {
     ) -> Result<(Vec<RecordedOutcome>, Option<ClaimMark>)> {
         let transaction = self.begin(STATEMENT_TIMEOUT, self.call.deadline).await?;
         let write = async |transaction: &Transaction| {
-            let record = record_outcomes(transaction, outcomes, MAX_ATTEMPTS, self.call.as_of);
+            let (as_of, has_chains) = (self.call.as_of, self.has_chains);
+            let record = record_outcomes(transaction, outcomes, MAX_ATTEMPTS, as_of, has_chains);
             let hold = async {
                 match outcomes.account {
                     Some(account) => {
@@ -366,12 +375,13 @@ impl<'a> DeliveryPages<'a> {
     /// Claims a page in three round trips. `first` is set to its first message, also if the page
     /// cannot be claimed.
     async fn claim_once(
-        &self,
+        &mut self,
         limits: &ClaimLimits,
         first: &mut Option<Uuid>,
     ) -> Result<MessagePage> {
         let transaction = self.begin_claim().await?;
         let candidates = lock_candidates(&transaction, limits, first).await?;
+        self.has_chains = candidates.has_chains();
         let claim = async |transaction: &Transaction| {
             let page = claim_page(transaction, limits, &candidates);
             let unmark = async {

@@ -19,14 +19,15 @@ pub(crate) const CONTACTS_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const CONTACTS_BYTES: i64 = 2 << 20;
 /// What the person `who` has chosen.
 const PREFERENCES: &str = "
-    SELECT p.language, p.timezone, p.quiet_from, p.quiet_until,
+    SELECT p.language, p.timezone, p.quiet_from, p.quiet_until, p.channels, p.phone, p.sms_allowed,
            ARRAY(SELECT o.kind FROM public.booking_automation_opt_outs o
              WHERE o.person_id = {person}) AS opt_outs
       FROM (SELECT) AS one
       LEFT JOIN public.booking_automation_preferences p ON p.person_id = {person}";
 /// The same, where the database does not know.
 const NO_PREFERENCES: &str =
-    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs";
+    "SELECT NULL::text AS language, NULL::text AS timezone, '{}'::text[] AS opt_outs,
+            NULL::text[] AS channels, NULL::text AS phone, NULL::boolean AS sms_allowed";
 
 /// The parameters of contacts.sql.
 pub(crate) fn contact_limits(guests: &i64) -> [Parameter<'_>; 2] {
@@ -76,6 +77,10 @@ pub(crate) fn contact_facts(
         // A message is claimed only if there is an address.
         email: contact
             .get::<_, Option<String>>("email")
+            .unwrap_or_default(),
+        phone: contact.get("phone"),
+        sms_allowed: contact
+            .get::<_, Option<bool>>("sms_allowed")
             .unwrap_or_default(),
         name: contact.get("name"),
         timezone: contact.get("timezone"),

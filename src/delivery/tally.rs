@@ -19,7 +19,7 @@ pub(crate) struct EndedMessages {
     pub(crate) failed: i64,
     /// Sent by an earlier attempt, according to the provider's events.
     pub(crate) settled: i64,
-    /// The events of all three.
+    /// The events of all three, and those that go by the next channel of their chain.
     pub(crate) ids: Vec<Uuid>,
 }
 
@@ -48,7 +48,12 @@ impl Tally {
         self.figures.skipped += ended.skipped;
         self.figures.failed += ended.failed;
         self.figures.sent += ended.settled;
-        for id in &ended.ids {
+        self.forget(&ended.ids);
+    }
+
+    /// Does not count these any more: they ended, or another channel counts them.
+    pub(crate) fn forget(&mut self, ids: &[Uuid]) {
+        for id in ids {
             self.open.remove(id);
         }
     }
@@ -94,8 +99,15 @@ impl Tally {
                 "stale outcomes were not recorded: other senders have claimed their messages since"
             );
         }
-        for RecordedOutcome { event_id, status } in recorded {
+        for RecordedOutcome {
+            event_id,
+            status,
+            moves_on,
+        } in recorded
+        {
             match status {
+                // The next channel counts it.
+                _ if *moves_on => self.open.remove(event_id),
                 Some(EventStatus::Failed) => self.open.insert(*event_id, Kind::Failed),
                 // SES's own event settled what the answer left open.
                 Some(EventStatus::Completed) => self.open.insert(*event_id, Kind::Sent),

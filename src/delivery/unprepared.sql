@@ -41,4 +41,4 @@ UPDATE public.booking_automation_events e
        executed_at = CASE WHEN j.status <> 'pending' THEN j.as_of END
   FROM judged j
  WHERE e.id = j.id
-RETURNING e.id, e.status
+RETURNING e.id, e.status, false AS moves_on

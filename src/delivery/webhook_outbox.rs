@@ -176,7 +176,7 @@ impl<'a> WebhookOutbox<'a> {
         self.in_transaction(async |transaction| {
             let (max_attempts, as_of) = (self.max_attempts(), self.call.as_of);
             let (outcomes, endpoint) = future::join(
-                record_outcomes(transaction, outcomes, max_attempts, as_of),
+                record_outcomes(transaction, outcomes, max_attempts, as_of, false),
                 transaction.query(RECORD_ENDPOINT, &parameters),
             )
             .await;

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
-use crate::delivery::suppression::{self, Suppression};
+use crate::delivery::Channels;
+use crate::delivery::suppression::{self, Destination, Suppression};
 use crate::entry::uninstall::progress_interval;
 use crate::entry::{automation, server, template, uninstall};
 use crate::http::settings::HttpSettings;
@@ -21,7 +22,6 @@ use crate::operations::check::finding::{Intent, MigrateOptions};
 use crate::operations::migration;
 use crate::primitives::call::Call;
 use crate::primitives::duration::parse_duration;
-use crate::primitives::email_address::Address;
 use crate::primitives::settings::environment;
 use crate::support::preview;
 use crate::support::trail::{self, TrailError};
@@ -98,12 +98,12 @@ enum Command {
     /// docs/wording.md.
     #[command(subcommand)]
     Template(template::Command),
-    /// Takes an address off the suppression list, on which a permanent bounce or a complaint put
-    /// it.
+    /// Takes a mail address or a phone number off the suppression list, on which bounces or a
+    /// complaint, or the receipt of an SMS, put it.
     LiftSuppression {
-        /// The address, address@example.com.
-        #[arg(value_parser = address)]
-        address: Address,
+        /// The address, address@example.com, or the number with its country code, +12065550100.
+        #[arg(value_name = "ADDRESS_OR_NUMBER", value_parser = destination)]
+        destination: Destination,
     },
 }
 
@@ -170,8 +170,12 @@ fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "takes a duration from 10s to 1h, such as 1m".to_owned())
 }
 
-fn address(text: &str) -> Result<Address, String> {
-    Address::parse(text).map_err(|_| "takes a mail address, address@example.com".to_owned())
+fn destination(text: &str) -> Result<Destination, String> {
+    Destination::parse(text).ok_or_else(|| {
+        "takes a mail address, address@example.com, or a phone number with its country code, \
+         +12065550100"
+            .to_owned()
+    })
 }
 
 /// Executes a command.
@@ -221,8 +225,8 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<()> {
             server::serve(automation, settings, as_of, listen, every).await
         }
         Command::Template(command) => template::execute(&database_settings, command).await,
-        Command::LiftSuppression { address } => {
-            lift_suppression(&database_settings, &address).await
+        Command::LiftSuppression { destination } => {
+            lift_suppression(&database_settings, &destination).await
         }
     }
 }
@@ -270,7 +274,8 @@ async fn print_preview(
 
 async fn print_check(database: &DatabaseSettings, json: bool) -> anyhow::Result<()> {
     let database = Database::new(database, 1)?;
-    let report = check::check(&database, Intent::Check, None).await;
+    let set_up = Channels::set_up(&environment)?;
+    let report = check::check(&database, Intent::Check { set_up }, None).await;
     if json {
         print(&report.findings)?;
     } else {
@@ -312,17 +317,24 @@ async fn print_trail(
     }
 }
 
-async fn lift_suppression(database: &DatabaseSettings, address: &Address) -> anyhow::Result<()> {
+async fn lift_suppression(
+    database: &DatabaseSettings,
+    destination: &Destination,
+) -> anyhow::Result<()> {
     let database = Database::new(database, 1)?;
-    let lifted = suppression::lift_suppression(&database, address).await;
+    let (what, other_list) = match destination {
+        Destination::Address(_) => ("address", "SES's own suppression list"),
+        Destination::Number(_) => ("number", "an opt-out list of AWS End User Messaging SMS"),
+    };
+    let lifted = suppression::lift_suppression(&database, destination).await;
     let lifted =
         lifted.map_err(|error| anyhow::anyhow!("nothing was lifted: {}", error.loggable()))?;
     let Suppression { reason, since } =
-        lifted.context("nothing was lifted: this address is not suppressed")?;
+        lifted.with_context(|| format!("nothing was lifted: this {what} is not suppressed"))?;
     tracing::info!(
         suppression.reason = reason,
         suppression.since = %since,
-        "the address is no longer suppressed here; SES's own suppression list may still hold it"
+        "the {what} is no longer suppressed here; {other_list} may still have it"
     );
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! AWS Lambda: direct invocations (the scheduler's, SES's events, and `migrate`) here, everything
-//! else through the HTTP routes. With `invocation`, the only module that knows `lambda_http`.
+//! AWS Lambda: direct invocations (the scheduler's, providers' events, and `migrate`) here,
+//! everything else through the HTTP routes. With `invocation`, the only module that knows
+//! `lambda_http`.
 //!
 //! The request context tells which of the two an event is, and never its path: a direct invocation
 //! arrives as `POST /events`, and any caller can send such a request. Lambda ignores the status of
@@ -25,7 +26,8 @@ use tracing::Instrument;
 use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
-use crate::delivery::feedback;
+use crate::delivery::feedback::{self, Feedback, MalformedEvent};
+use crate::delivery::{ses_events, sms_receipts};
 use crate::entry::invocation::{Invocation, recordable};
 use crate::http::settings::HttpSettings;
 use crate::http::{self, InvocationDeadline};
@@ -147,8 +149,8 @@ async fn invoke(
         return Err(FunctionError::new("NoTime", message));
     }
     let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-    if payload["source"] == "aws.ses" {
-        return record_ses_event(&function, &payload, deadline).await;
+    if let Some(parse) = parser_of(&payload) {
+        return record_provider_event(&function, parse(&payload), deadline).await;
     }
     match Invocation::parse(payload) {
         Some(Invocation::Schedule {
@@ -175,23 +177,33 @@ async fn invoke(
             "the function does not know this payload; it takes \
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
              {\"trigger\":\"migrate\"}, optionally with no_probe, no_columns and \
-             create_base_tables; an EventBridge event with \"source\":\"aws.ses\"; a request of a \
-             function URL or an HTTP API",
+             create_base_tables; an EventBridge event with \"source\":\"aws.ses\" or \
+             \"aws.sms-voice\"; a request of a function URL or an HTTP API",
         )),
     }
 }
 
-/// Records an event of SES. It runs no pass.
-async fn record_ses_event(
+/// What reads the events of a provider.
+type EventParser = fn(&Value) -> Result<Option<Feedback>, MalformedEvent>;
+
+/// `None`: a payload of another kind.
+fn parser_of(payload: &Value) -> Option<EventParser> {
+    match payload["source"].as_str()? {
+        ses_events::SOURCE => Some(ses_events::parse),
+        sms_receipts::SOURCE => Some(sms_receipts::parse),
+        _ => None,
+    }
+}
+
+/// Records an event of a provider. It runs no pass.
+async fn record_provider_event(
     function: &Function,
-    event: &Value,
+    event: Result<Option<Feedback>, MalformedEvent>,
     deadline: Instant,
 ) -> Result<Value, FunctionError> {
-    let feedback =
-        feedback::parse(event).map_err(|error| FunctionError::new("MalformedEvent", error))?;
-    let recorded =
-        feedback::record_ses_event(function.automation.database(), feedback.as_ref(), deadline)
-            .await;
+    let event = event.map_err(|error| FunctionError::new("MalformedEvent", error))?;
+    let database = function.automation.database();
+    let recorded = feedback::record_provider_event(database, event.as_ref(), deadline).await;
     Ok(json!(recorded.map_err(|error| FunctionError::new(
         "EventNotRecorded",
         error.loggable()

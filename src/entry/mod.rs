@@ -10,12 +10,10 @@ pub mod statements;
 mod template;
 mod uninstall;
 
-use crate::channels::email::Ses;
-use crate::channels::email::settings::EmailSettings;
 use crate::channels::webhook::settings::WebhookSettings;
 use crate::database::Database;
 use crate::database::settings::DatabaseSettings;
-use crate::delivery::Mailer;
+use crate::delivery::Messengers;
 use crate::delivery::webhooks::WebhookDispatcher;
 use crate::primitives::settings::environment;
 use crate::tick::Automation;
@@ -30,13 +28,12 @@ pub async fn automation(
     connections: usize,
     pass: PassSettings,
 ) -> anyhow::Result<Automation> {
-    let email = EmailSettings::from_environment(&environment)?;
-    let ses = Ses::new(&email).await?;
+    let messengers = Messengers::from_environment(&environment).await?;
     let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
     Ok(Automation::new(
         Database::new(database, connections)?,
         pass,
-        Mailer::new(email, ses),
+        messengers,
         dispatcher,
     ))
 }

@@ -15,13 +15,13 @@ use crate::bookings::steps::STEPS;
 use crate::bookings::{projection, status_change, transitions, unblock};
 use crate::database::owner_functions::Liveness;
 use crate::delivery::{
-    claim_sql, digests as delivered_digests, feed, feedback, flags, groups, invitation, unprepared,
-    webhook_outbox, webhooks,
+    aftermath, claim_sql, digests as delivered_digests, feed, feedback, flags, groups, invitation,
+    outcomes, unprepared, webhook_outbox, webhooks,
 };
 use crate::operations::{check, erasure, trial};
 use crate::reminders::quiet_hours::{NAMES_BETWEEN, NAMES_OF_BOOKING};
 use crate::reminders::{addresses, decisions, digests, notices, planned, sweep};
-use crate::support::{preview, timeline, trail};
+use crate::support::{costs, preview, timeline, trail};
 use crate::tick::probe;
 
 /// Every status change by time, and every column.
@@ -72,7 +72,10 @@ pub fn composed() -> Vec<(String, String)> {
     let rules = rules();
     let mut statements = transitions::statements(&rules);
     let claims = claim_sql::statements(rules.liveness).into_iter();
-    let named = claims.chain(sweep::statements(rules.liveness));
+    let named = claims
+        .chain(sweep::statements(rules.liveness))
+        .chain(outcomes::statements())
+        .chain(of_delivery(rules.liveness));
     statements.extend(named.map(|(name, sql)| (name.to_owned(), sql)));
     statements.extend(
         [
@@ -82,10 +85,6 @@ pub fn composed() -> Vec<(String, String)> {
             ("what was paid", PaidBy::Function.refund_basis_sql()),
             ("the price", PaidBy::TotalPrice.refund_basis_sql()),
             ("marks", not_live::mark_not_live_sql(&rules)),
-            ("invitation", invitation::INVITATION.clone()),
-            ("feed", feed::FEED.clone()),
-            ("feedback", feedback::FEEDBACK.clone()),
-            ("lock of a mail", feedback::LOCK_MAIL.clone()),
             ("erasure", erasure::erase_sql(true)),
             ("erasure of a person's own", erasure::ERASE_OWN.clone()),
             ("people of digests", digests::coming_sql(rules.liveness)),
@@ -94,7 +93,6 @@ pub fn composed() -> Vec<(String, String)> {
                 delivered_digests::bookings_sql(rules.liveness),
             ),
             ("groups", groups::groups_sql(rules.liveness)),
-            ("unprepared", unprepared::unprepared_sql(rules.liveness)),
             ("decisions, counted", decisions::preview_sql(rules.liveness)),
             (
                 "decisions of one booking",
@@ -108,6 +106,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("waiting reminders", preview::waiting_sql(rules.liveness)),
             ("timeline", timeline::EVENTS.clone()),
             ("trail", trail::PAGE.clone()),
+            ("costs", costs::COSTS.clone()),
             ("projection", projection::steps_sql(&rules)),
             ("subscriptions", webhook_outbox::subscriptions_sql()),
             ("any subscribed", webhooks::any_subscribed_sql()),
@@ -115,4 +114,17 @@ pub fn composed() -> Vec<(String, String)> {
         .map(|(name, sql)| (name.to_owned(), sql)),
     );
     statements
+}
+
+/// Those of messages that leave, and of what is said of them.
+fn of_delivery(liveness: Liveness) -> [(&'static str, String); 7] {
+    [
+        ("invitation", invitation::INVITATION.clone()),
+        ("feed", feed::FEED.clone()),
+        ("feedback", feedback::FEEDBACK.clone()),
+        ("feedback before migrate", feedback::FEEDBACK_ALONE.clone()),
+        ("lock of a mail", feedback::LOCK_MAIL.clone()),
+        ("move on from a hold", aftermath::MOVE_ON_HELD.clone()),
+        ("unprepared", unprepared::unprepared_sql(liveness)),
+    ]
 }

@@ -25,7 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Tries each text with sample data. Prints a line for each that is broken (kind, language,
-    /// part, line:column, and what is wrong), and exits with 1 if there is one.
+    /// part, line:column, and what is wrong), and exits with 1 if there is one. Warns of each text
+    /// of an SMS that needs several segments, or leaves the GSM alphabet.
     Check {
         #[command(flatten)]
         texts: Texts,
@@ -71,7 +72,12 @@ fn language(tag: &str) -> Result<&'static Language, String> {
 /// When the texts cannot be read, or when `check` finds a broken one.
 pub(crate) async fn execute(database: &DatabaseSettings, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Check { texts } => print_broken(&read(database, &texts).await?),
+        Command::Check { texts } => {
+            let settings = MessageSettings::from_environment(&environment)?;
+            let wording = read(database, &texts).await?;
+            print_long(&wording, &settings)?;
+            print_broken(&wording)
+        }
         Command::Preview {
             kind,
             language,
@@ -109,6 +115,43 @@ async fn read(database: &DatabaseSettings, texts: &Texts) -> anyhow::Result<Word
     let wording = Wording::of(rows);
     wording.try_with_samples();
     Ok(wording)
+}
+
+/// Prints the owner's texts of SMS that cost more than they need to.
+fn print_long(wording: &Wording, settings: &MessageSettings) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    for (row, kind, language) in wording.short_texts() {
+        if let Some(worst) = longest(kind, language, settings, wording)? {
+            writeln!(output, "{row}: warning: {}", describe(worst))
+                .context("the texts could not be written to stdout")?;
+        }
+    }
+    Ok(())
+}
+
+/// The worst of a kind's SMS, if it has several segments, or is not in the GSM alphabet where the
+/// built-in text is.
+fn longest(
+    kind: KindName,
+    language: &'static Language,
+    settings: &MessageSettings,
+    wording: &Wording,
+) -> anyhow::Result<Option<Segments>> {
+    let mut worst: Option<Segments> = None;
+    let all = ["customer", "provider"].map(|audience| samples(kind, audience, language.tag()));
+    for sample in all.iter().flatten() {
+        let of = |wording: &Wording| {
+            let message = render(&sample.kind, &sample.facts, settings, wording)?;
+            anyhow::Ok(segments(&message.short))
+        };
+        let (own, built_in) = (of(wording)?, of(&Wording::default())?);
+        let is_costly = own.count > 1 || own.wide.is_some() && built_in.wide.is_none();
+        let size = |it: &Segments| (it.count, it.wide.is_some(), it.units);
+        if is_costly && worst.as_ref().is_none_or(|worst| size(&own) > size(worst)) {
+            worst = Some(own);
+        }
+    }
+    Ok(worst)
 }
 
 fn print_broken(wording: &Wording) -> anyhow::Result<()> {

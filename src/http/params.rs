@@ -168,9 +168,13 @@ impl BodyParams {
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        Ok(self.optional_flag(name)?.unwrap_or_default())
+    }
+
+    pub(crate) fn optional_flag(&self, name: &str) -> Result<Option<bool>, Problem> {
         match self.0.get(name) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(_) => Err(malformed(name, "is neither true nor false")),
         }
     }

@@ -1,5 +1,6 @@
 //! The facts of a message.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -10,7 +11,7 @@ use crate::primitives::zones::known_zone;
 
 /// The facts of a booking for one recipient, read when the message was claimed. Every `Option` may
 /// be missing in the user's tables.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BookingFacts {
     /// The booking.
     pub booking_id: Uuid,
@@ -24,8 +25,12 @@ pub struct BookingFacts {
     pub starts_in: Duration,
     /// How long it takes; zero or less: not shown.
     pub duration_minutes: Option<i32>,
-    /// The recipient's address.
+    /// The recipient's mail address.
     pub email: String,
+    /// Their phone number, as it was entered.
+    pub phone: Option<String>,
+    /// Whether they agreed to get SMS, according to the contacts view.
+    pub sms_allowed: bool,
     /// The recipient's name.
     pub name: Option<String>,
     /// The recipient's time zone: its IANA name, or its name in Windows.
@@ -54,6 +59,17 @@ pub struct BookingFacts {
     pub preferences_link: Option<String>,
     /// Where a customer says whether they will come to this booking; `None`: they are not asked.
     pub attendance_link: Option<String>,
+}
+
+/// Neither the person nor their links.
+impl fmt::Debug for BookingFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BookingFacts")
+            .field("booking_id", &self.booking_id)
+            .field("audience", &self.audience)
+            .field("starts_at", &self.starts_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BookingFacts {

@@ -92,6 +92,8 @@ pub struct Message {
     pub html: String,
     /// One sentence, for SMS and push.
     pub short: String,
+    /// The page of the booking, of a message about one; `None`: there is none.
+    pub link: Option<String>,
     /// For the recipient's calendar.
     pub calendar: Option<Appointment>,
 }

@@ -151,6 +151,8 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         starts_in: Duration::from_secs(24 * 60 * 60),
         duration_minutes: Some(60),
         email: "carla@customers.example".to_owned(),
+        phone: None,
+        sms_allowed: false,
         reply_to: None,
         name: Some("Carla".to_owned()),
         timezone: Some("Europe/Vienna".to_owned()),

@@ -37,14 +37,23 @@ fn left_sql(is_migrated: bool) -> String {
     with_messages(include_str!("erasure_left.sql"), is_migrated)
 }
 
+/// Erases the digests of the numbers to which the messages went, and of addresses that bounced.
+const FORGET_DIGESTS: &str = ", numbers AS (
+    DELETE FROM public.booking_automation_sms s USING forgotten WHERE s.event_id = forgotten.id
+), addresses AS (
+    DELETE FROM public.booking_automation_soft_bounces b
+     USING forgotten WHERE b.event_id = forgotten.id
+)";
+
 /// The messages about a booking that are its person's own: not those of guests. Before `migrate` of
-/// 0.3.0 there are no guests.
+/// 0.3.0 there are no guests, and no SMS.
 fn with_messages(sql: &str, is_migrated: bool) -> String {
-    let is_first = match is_migrated {
-        true => "e.recipient = ''",
-        false => "true",
+    let (is_first, forget_digests) = match is_migrated {
+        true => ("e.recipient = ''", FORGET_DIGESTS),
+        false => ("true", ""),
     };
     sql.replace("{forget_messages}", include_str!("forget_messages.sql"))
+        .replace("{forget_digests}", forget_digests)
         .replace("{is_first}", is_first)
 }
 

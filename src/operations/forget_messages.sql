@@ -13,4 +13,4 @@ forgotten AS (
     RETURNING e.id
 ), feedback AS (
     DELETE FROM public.booking_automation_feedback f USING forgotten WHERE f.event_id = forgotten.id RETURNING 1
-)
+){forget_digests}

@@ -42,9 +42,17 @@ pub(crate) const ROTATE: [&str; 3] = [
                          WHERE created_at >= now() - interval '90 days')",
     "DELETE FROM public.booking_automation_link_keys WHERE created_at < now() - interval '3 years'",
     "DELETE FROM public.booking_automation_preferences
-      WHERE links_from < now() - interval '3 years'
-        AND coalesce(language, timezone) IS NULL AND quiet_from IS NULL AND channels IS NULL
-        AND (calendar_from IS NULL OR calendar_from < now() - interval '3 years')",
+      WHERE person_id IN (
+            SELECT revoked.person_id
+              -- Before the last step of `migrate`, these columns may be missing.
+              FROM (SELECT NULL::text AS phone, NULL::boolean AS sms_allowed) AS absent
+             CROSS JOIN LATERAL (
+                   SELECT person_id FROM public.booking_automation_preferences
+                    WHERE links_from < now() - interval '3 years'
+                      AND coalesce(language, timezone, phone) IS NULL AND quiet_from IS NULL
+                      AND channels IS NULL AND sms_allowed IS NULL
+                      AND (calendar_from IS NULL OR calendar_from < now() - interval '3 years'))
+                AS revoked)",
 ];
 /// SQL of a boolean: this role may read the keys; NULL: there are none before `migrate` of 0.3.0.
 pub(crate) const MAY_READ: &str =

@@ -2,6 +2,7 @@
 
 pub(crate) mod attendance;
 pub(crate) mod calendar;
+pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod preferences;

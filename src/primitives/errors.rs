@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::iter;
 
+use crate::primitives::phone_number::FEWEST_DIGITS;
+
 /// Characters of an error, at most: others may quote anything in theirs.
 const LONGEST: usize = 1_000;
 
@@ -55,4 +57,38 @@ pub(crate) fn redact_addresses(text: &str) -> String {
             false => word.to_owned(),
         });
     words.collect()
+}
+
+/// A provider's text without the phone numbers in it, as E.164 writes them: words of digits alone.
+/// Times, ids with letters and short codes stay.
+pub(crate) fn redact_numbers(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    for part in text.split_inclusive(|one: char| !one.is_alphanumeric()) {
+        let word = part.trim_end_matches(|one: char| !one.is_alphanumeric());
+        let is_number = word.len() >= FEWEST_DIGITS && word.bytes().all(|one| one.is_ascii_digit());
+        redacted.push_str(if is_number { "…" } else { word });
+        redacted.push_str(&part[word.len()..]);
+    }
+    redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redact_numbers;
+
+    #[test]
+    fn phone_numbers_are_redacted_and_times_and_ids_are_not() {
+        for (text, redacted) in [
+            ("no +12065550100.", "no +…."),
+            ("12065550100", "…"),
+            ("tel:+12065550100;+4915112345678", "tel:+…;+…"),
+            ("…/12065550100\"ü", "…/…\"ü"),
+            ("HTTP 400 at 127.0.0.1:41234", "HTTP 400 at 127.0.0.1:41234"),
+            ("expired: 20261130T193000Z", "expired: 20261130T193000Z"),
+            ("pool-1234567890abcdef", "pool-1234567890abcdef"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_numbers(text), redacted, "{text}");
+        }
+    }
 }

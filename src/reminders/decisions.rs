@@ -229,10 +229,11 @@ async fn skip_without_address(transaction: &Transaction, as_of: DateTime<Utc>) -
         return Ok(0);
     }
     let events: Vec<_> = events.into_iter().map(|(id, _)| id).collect();
+    // By other channels they may reach the person: their claims find out.
     let sql = "UPDATE public.booking_automation_events
                   SET status = 'skipped', reason = 'no_address', executed_at = $2,
                     next_attempt_at = NULL
-                WHERE id = ANY ($1) AND status = 'pending'";
+                WHERE id = ANY ($1) AND status = 'pending' AND channel = 'email'";
     let parameters = [
         (&events as _, Type::UUID_ARRAY),
         (&as_of as _, Type::TIMESTAMPTZ),
@@ -288,7 +289,8 @@ pub(crate) fn decisions_sql(liveness: Liveness, since: &str) -> String {
 pub(crate) fn decisions_to_come_sql(liveness: Liveness, since: &str, moved_before: &str) -> String {
     with_reasons(
         liveness,
-        "WHEN (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) \
+        "WHEN j.channel = 'email' \
+          AND (j.id, j.audience) IN (SELECT * FROM unnest($5::uuid[], $6::text[])) \
          THEN 'no_address'",
         since,
         moved_before,
@@ -304,7 +306,14 @@ fn with_reasons(liveness: Liveness, no_address: &str, since: &str, moved_before:
         }
         Liveness::Unknown => "false",
     };
+    let shares_channel = match liveness {
+        Liveness::Known | Liveness::Singly => {
+            "public.booking_automation_shares_channel(j.channel, e.channel, e.via, e.status)"
+        }
+        Liveness::Unknown => "e.channel = j.channel",
+    };
     with_quiet_hours(DECISIONS, liveness, since)
+        .replace("{shares_channel}", shares_channel)
         .replace("{is_decided}", IS_DECIDED)
         .replace("{moved_before}", moved_before)
         .replace("{is_live}", liveness.condition())
@@ -323,8 +332,9 @@ pub(crate) fn enqueue_sql(liveness: Liveness) -> String {
 pub(crate) fn preview_sql(liveness: Liveness) -> String {
     format!(
         "{decisions}, handed_over AS (
-             SELECT id, id AS booking_id, audience FROM decision WHERE reason IS NULL)
-         SELECT count(*) AS pending,
+             SELECT id, id AS booking_id, audience FROM decision
+              WHERE reason IS NULL AND channel = 'email')
+         SELECT (SELECT count(*) FROM decision WHERE reason IS NULL) AS pending,
                 (SELECT count(*) FROM decision WHERE reason IS NOT NULL) AS skipped,
                 {HAND_OVER}
            FROM handed_over",

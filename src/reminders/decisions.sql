@@ -65,22 +65,32 @@ WITH rule AS MATERIALIZED (
     -- Booked late: in force only after the due time, with less than two thirds of the lead left.
     SELECT f.*, f.in_force_since > f.due_at AND f.scheduled_at - $1 < f.lead * 2 / 3 AS late
       FROM fresh f
+), ranked AS (
+    -- With the channels of the rules that are due now and are nearer to the start.
+    SELECT j.*,
+           string_agg(j.channel, '>') OVER (PARTITION BY j.id, j.audience ORDER BY j.late, j.due_at DESC, j.name DESC
+                                            GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS nearer
+      FROM judged j
 ), decision AS (
     SELECT j.*,
            CASE
                WHEN j.late THEN 'booked_late'
                -- Only the rule nearest the start goes out, of those due now and those already queued or sent. The order
                -- of those due now is that of booking_automation_supersedes.
-               WHEN row_number() OVER (PARTITION BY j.id, j.audience, j.channel ORDER BY j.late, j.due_at DESC, j.name DESC) > 1
+               WHEN string_to_array(j.nearer, '>') && string_to_array(j.channel, '>')
                  OR EXISTS (
                     SELECT FROM public.booking_automation_events e
                      WHERE e.event_type = 'reminder_sent' AND e.rule <> '' AND e.booking_id = j.id AND e.revision = j.revision
-                       AND e.audience = j.audience AND e.channel = j.channel
+                       AND e.audience = j.audience AND {shares_channel}
                        AND e.status IN ('pending', 'sending', 'completed')
                        -- One that may leave with another mail, and waits for its own time, does not count yet.
                        AND (e.status <> 'pending' OR e.scheduled_at <= $1)
-                       AND public.booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)) THEN 'superseded'
+                       AND (public.booking_automation_supersedes(e.scheduled_at, e.rule, j.due_at, j.name)
+                            -- The rule had other channels before.
+                            OR e.rule = j.name AND e.channel <> j.channel AND e.status <> 'pending'
+                               AND NOT EXISTS (SELECT FROM public.reminder_rules r
+                                                WHERE r.name = e.rule AND r.audience = e.audience AND e.channel = ANY (r.channels)))) THEN 'superseded'
                -- {no_address}
            END AS reason
-      FROM judged j
+      FROM ranked j
 )

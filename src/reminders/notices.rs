@@ -118,7 +118,7 @@ pub(crate) fn queued_sql(liveness: Liveness) -> &'static str {
     match liveness {
         Liveness::Known | Liveness::Singly => {
             "UNION ALL
-             SELECT n.due_at, n.rule, n.audience, channel
+             SELECT n.due_at, n.rule, n.audience, channel, NULL
                FROM public.booking_automation_notices n
                JOIN public.booking_automation_notice_rules r ON r.name = n.rule
                  AND r.audience = n.audience AND r.active

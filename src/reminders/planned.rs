@@ -14,10 +14,13 @@ use crate::reminders::decisions::{LIMIT, decisions_sql, decisions_to_come_sql, p
 use crate::reminders::quiet_hours::{MOVED_BEFORE, begun_after, due_times_sql, hand_over_names_of};
 use crate::reminders::watermark::LATEST;
 
+/// The channel of a message that goes by mail alone.
+const MAIL: &str = "email";
+
 /// SQL of a query that counts the decisions of the passes to come: `pass`, the pass's time, then
-/// `rule`, `audience`, `channel`, `reason` (NULL: to be sent) and `count`. `passes` is SQL of a
-/// relation with `at` and `before`, the time of the pass before each; the first goes on from `$3`,
-/// and looks at the bookings `$4`, too. `$5` and `$6` are those of
+/// `rule`, `audience`, `channel`, `via` (NULL), `reason` (NULL: to be sent) and `count`. `passes`
+/// is SQL of a relation with `at` and `before`, the time of the pass before each; the first goes on
+/// from `$3`, and looks at the bookings `$4`, too. `$5` and `$6` are those of
 /// [`crate::reminders::addresses::without_address_between`].
 pub(crate) fn counts_sql(liveness: Liveness, passes: &str) -> String {
     // $3 is the first pass's.
@@ -34,10 +37,11 @@ pub(crate) fn counts_sql(liveness: Liveness, passes: &str) -> String {
         .replace("{first}", "$3")
         .replace("$1", "p.at");
     format!(
-        "SELECT p.at AS pass, d.name AS rule, d.audience, d.channel, d.reason, count(*) AS count
+        "SELECT p.at AS pass, d.name AS rule, d.audience, d.channel, NULL AS via, d.reason,
+                count(*) AS count
            FROM {passes} AS p
           CROSS JOIN LATERAL ({decisions} SELECT name, audience, channel, reason FROM decision) AS d
-          GROUP BY 1, 2, 3, 4, 5"
+          GROUP BY 1, 2, 3, 4, 5, 6"
     )
 }
 
@@ -117,13 +121,15 @@ pub(crate) async fn planned_reminders(
     Ok(planned)
 }
 
-/// Gives the last reason, `no_address`, to what else would be sent.
+/// Gives the last reason, `no_address`, to what else would be sent by mail alone.
 async fn add_missing_addresses(
     transaction: &Transaction,
     booking_id: Uuid,
     planned: &mut [PlannedReminder],
 ) -> Result<()> {
+    let is_mail = |it: &&mut PlannedReminder| it.channel == MAIL;
     let to_send = planned.iter_mut().filter(|it| it.reason.is_none());
+    let to_send = to_send.filter(is_mail);
     let to_send: Vec<_> = to_send.collect();
     let audiences: BTreeSet<_> = to_send.iter().map(|it| it.audience.clone()).collect();
     let audiences: Vec<_> = audiences.into_iter().collect();

@@ -39,6 +39,16 @@ named! {
         RuleOff = "rule_off",
         /// The recipient does not want this kind of message.
         OptedOut = "opted_out",
+        /// The recipient has chosen other channels.
+        NotChosen = "not_chosen",
+        /// The recipient has not agreed to get SMS.
+        NotAgreed = "not_agreed",
+        /// The recipient has got as many SMS as a person gets in a day.
+        OverLimit = "over_limit",
+        /// The channel is not set up.
+        NotSetUp = "not_set_up",
+        /// The channel's account could not send for longer than the message could wait.
+        Held = "held",
         /// The address is on the suppression list.
         Suppressed = "suppressed",
         /// The contacts view cannot be read for this booking.
@@ -66,6 +76,23 @@ named! {
         Quota = "quota",
         /// The account cannot send.
         Account = "account",
+        // Of SMS.
+        /// Not a phone number.
+        BadNumber = "bad_number",
+        /// The number is on an opt-out list of the account: its owner answered STOP, or an operator
+        /// entered it.
+        NumberOptedOut = "number_opted_out",
+        /// The owner's rules at the provider forbid the number or its country.
+        NumberBlocked = "number_blocked",
+        /// The account cannot send to the number's country.
+        CountryOff = "country_off",
+        /// The message would cost more than the owner wants to pay.
+        TooExpensive = "too_expensive",
+        // Of push messages.
+        /// No device of the recipient has the app any more.
+        NoDevice = "no_device",
+        /// The devices are registered with another project than the one that sends.
+        OtherSender = "other_sender",
         // Of webhooks.
         /// The subscription was deleted.
         Unsubscribed = "unsubscribed",
@@ -89,14 +116,19 @@ named! {
     }
 }
 
+/// The sentences that are longer than a line.
+const BOOKED_LATE: &str = "the booking was made, confirmed or moved after the reminder was due, \
+                           with less than two thirds of the lead time left";
+const NOT_LIVE: &str = "the booking, or a person or service of it, was marked as deleted \
+                        (booking_automation_is_live)";
+const NUMBER_OPTED_OUT: &str = "the number is on an opt-out list of the account: its owner \
+                                answered STOP, or an operator entered it";
+
 impl Reason {
     /// The reason in words, as the end of a sentence.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::BookedLate => {
-                "the booking was made, confirmed or moved after the reminder was due, with less \
-                 than two thirds of the lead time left"
-            }
+            Self::BookedLate => BOOKED_LATE,
             Self::Superseded => "a later message replaces it",
             Self::AlreadyTold => "an earlier message says the same, and none was sent since",
             Self::NoAddress => "there is no address to send it to",
@@ -107,27 +139,43 @@ impl Reason {
             Self::Cancelled => "the booking was no longer confirmed",
             Self::Started => "the booking had started",
             Self::Deleted => "the booking was deleted",
-            Self::NotLive => {
-                "the booking, or a person or service of it, was marked as deleted \
-                 (booking_automation_is_live)"
-            }
+            Self::NotLive => NOT_LIVE,
             Self::Overtaken => "what it was about was undone",
             Self::EmptyDay => "no booking of the day was left",
             Self::RuleOff => "its rule was switched off",
             Self::OptedOut => "the recipient does not want this kind of message",
-            Self::Suppressed => "the address bounced permanently, or the recipient complained",
+            Self::NotChosen => "the recipient has chosen other channels",
+            Self::NotAgreed => "the recipient has not agreed to get SMS",
+            Self::OverLimit => "the recipient got as many SMS as one person gets in a day",
+            Self::NotSetUp => "the channel is not set up",
+            Self::Held => "the account could not send for longer than the message could wait",
+            Self::Suppressed => "the address or number bounced, or the recipient complained",
             Self::Contacts => "the name and address could not be read from the database",
             Self::Crash => "the program ended three times while it prepared the message",
             Self::Forgotten => "the person's data was erased",
+            _ => self.sentence_of_sending(),
+        }
+    }
+
+    /// The same for the outcomes of sending.
+    fn sentence_of_sending(self) -> &'static str {
+        match self {
             Self::BadAddress => "the address is not a valid mail address",
-            Self::Rejected => "the mail provider rejected the message permanently",
+            Self::Rejected => "the messaging service rejected the message permanently",
             Self::Template => "the message could not be rendered",
             Self::Unknown => "the answer was lost, so the message may have been sent",
-            Self::Unreachable => "the mail provider could not be reached",
-            Self::Throttled => "the mail provider asked to slow down",
-            Self::Limit => "the account reached a limit at the mail provider",
-            Self::Quota => "the account's sending quota at the mail provider is used up",
-            Self::Account => "the account cannot send at the mail provider",
+            Self::Unreachable => "the messaging service could not be reached",
+            Self::Throttled => "the messaging service asked to slow down",
+            Self::Limit => "the account reached a limit at the messaging service",
+            Self::Quota => "the account's sending quota at the messaging service is used up",
+            Self::Account => "the account cannot send at the messaging service",
+            Self::BadNumber => "the phone number is not valid",
+            Self::NumberOptedOut => NUMBER_OPTED_OUT,
+            Self::NumberBlocked => "a protect configuration blocks the number or its country",
+            Self::CountryOff => "the account cannot send SMS to the number's country",
+            Self::TooExpensive => "the SMS would cost more than SMS_MAX_PRICE",
+            Self::NoDevice => "the app is no longer registered on any device of the recipient",
+            Self::OtherSender => "the recipient's devices are registered with another push project",
             Self::Unsubscribed => "the subscription was deleted",
             Self::SwitchedOff => "the subscription was switched off",
             Self::Suspended => "the subscription is suspended: a day of failures, or 410 Gone",
@@ -137,6 +185,8 @@ impl Reason {
             Self::NoAnswer => "the endpoint did not answer in time, or not with HTTP",
             Self::ForbiddenTarget => "the endpoint's address is not allowed",
             Self::BadSubscription => "the subscription's URL or secret cannot be used",
+            // A test finds a reason without a sentence.
+            _ => "",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! For support: the timeline of a booking, the audit trail, and what the coming passes will do.
 
 pub(crate) mod booking_now;
+pub(crate) mod costs;
 pub mod preview;
+pub(crate) mod route;
 pub(crate) mod sentences;
 pub(crate) mod timeline;
 pub mod trail;

@@ -25,6 +25,7 @@ use crate::reminders::notices::queued_sql;
 use crate::reminders::planned::counts_sql;
 use crate::reminders::quiet_hours::hand_over_names;
 use crate::reminders::watermark::Watermark;
+use crate::support::route::Route;
 use crate::tick::error::PassError;
 use crate::tick::probe;
 use crate::tick::settings::PassSettings;
@@ -84,6 +85,8 @@ struct ReminderCounts {
     rule: String,
     audience: String,
     channel: String,
+    #[serde(flatten)]
+    route: Route,
     send: i64,
     /// By reason.
     skip: BTreeMap<String, i64>,
@@ -98,8 +101,8 @@ struct Minute {
     reminders: Vec<ReminderCounts>,
 }
 
-/// The reminders of a rule, by its name, audience and channel.
-type ByRule = BTreeMap<[String; 3], ReminderCounts>;
+/// The reminders of a rule, by its name, audience and channel, and the channel in use.
+type ByRule = BTreeMap<([String; 3], Option<String>), ReminderCounts>;
 
 /// What the passes of the next `time` would do.
 ///
@@ -198,7 +201,7 @@ pub(crate) fn changes_sql(rules: &StepRules) -> String {
     )
 }
 
-/// Rows of `pass`, `rule`, `audience`, `channel`, `reason`, `count`: decisions.
+/// Rows of `pass`, `rule`, `audience`, `channel`, `via`, `reason`, `count`: decisions.
 async fn count_due_reminders(
     transaction: &Transaction,
     liveness: Liveness,
@@ -242,14 +245,19 @@ async fn count_waiting(
 pub(crate) fn waiting_sql(liveness: Liveness) -> String {
     let queued = queued_sql(liveness);
     format!(
-        "SELECT {PASS} AS pass, rule, audience, channel, NULL AS reason, count(*) AS count
-           FROM (SELECT next_attempt_at AS at, rule, audience, channel
-                   FROM public.booking_automation_events
-                  WHERE status = 'pending' AND next_attempt_at <= $2
-                    AND (event_type IN ('reminder_sent', 'guest_reminder_sent') AND starts_at > $1
-                    OR event_type = 'notification_sent')
+        "SELECT {PASS} AS pass, rule, audience, channel, via, NULL AS reason, count(*) AS count
+           FROM (SELECT e.at, e.rule, e.audience, e.channel, e.used_via AS via
+                   -- Before `migrate`, events lack this column.
+                   FROM (SELECT NULL::text AS via) AS absent
+                  CROSS JOIN LATERAL (
+                        SELECT next_attempt_at AS at, rule, audience, channel, via AS used_via
+                          FROM public.booking_automation_events
+                         WHERE status = 'pending' AND next_attempt_at <= $2
+                           AND (event_type IN ('reminder_sent', 'guest_reminder_sent')
+                                AND starts_at > $1
+                                OR event_type = 'notification_sent')) AS e
                  {queued}) AS waiting
-          GROUP BY 1, 2, 3, 4"
+          GROUP BY 1, 2, 3, 4, 5"
     )
 }
 
@@ -304,11 +312,17 @@ impl ChangeCounts {
 fn add_reminders(by_rule: &mut ByRule, row: &Row) {
     let [rule, audience, channel]: [String; 3] =
         ["rule", "audience", "channel"].map(|column| row.get(column));
-    let key = [rule.clone(), audience.clone(), channel.clone()];
+    let via: Option<&str> = row.get("via");
+    let route = Route::waiting(&channel, via);
+    let key = (
+        [rule.clone(), audience.clone(), channel.clone()],
+        route.via.clone(),
+    );
     let none = ReminderCounts {
         rule,
         audience,
         channel,
+        route,
         send: 0,
         skip: BTreeMap::new(),
     };

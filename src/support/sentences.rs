@@ -167,7 +167,7 @@ pub(crate) fn planned_reminder_sentence(subject: &str, reason: Option<&str>) -> 
 }
 
 /// The reason of an event in words, or its name if this version does not know it.
-fn sentence_of_reason(reason: &str) -> &str {
+pub(crate) fn sentence_of_reason(reason: &str) -> &str {
     match Reason::from_name(reason) {
         Some(reason) => reason.sentence(),
         None => reason,

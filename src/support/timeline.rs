@@ -20,6 +20,7 @@ use crate::people::attendance::{Attendance, read_attendance};
 use crate::reminders::notices::{QueuedNotice, queued_notices};
 use crate::reminders::planned::{PlannedReminder, planned_reminders};
 use crate::support::booking_now::{BookingNow, read_booking};
+use crate::support::route::Route;
 use crate::support::sentences::{
     AUTOMATION, StatusFacts, attendance_sentence, move_sentence, notice_subject, outcome_sentence,
     planned_reminder_sentence, planned_step_sentence, queued_notice_sentence, reminder_subject,
@@ -85,6 +86,8 @@ enum EntryKind {
         rule: String,
         audience: String,
         channel: String,
+        #[serde(flatten)]
+        route: Box<Route>,
         /// The guest; `None`: the first recipient.
         #[serde(skip_serializing_if = "Option::is_none")]
         recipient: Option<String>,
@@ -243,8 +246,11 @@ impl Entry {
             Some(guest) => format!("{audience}'s guest {guest}"),
             None => audience.clone(),
         };
-        let subject = subject(&rule, &told, &channel);
+        let data = json(row, "event_data");
+        let route = Route::of(&channel, row.get("via"), &status, &data);
+        let subject = subject(&rule, &told, route.words());
         let mut text = outcome_sentence(&subject, &status, reason.as_deref());
+        text += &route.note();
         text += &sent_with.map(shared_mail_sentence).unwrap_or_default();
         Self {
             at: finite(row, "executed_at").or_else(|| finite(row, "created_at")),
@@ -254,11 +260,12 @@ impl Entry {
                 rule,
                 audience,
                 channel,
+                route: Box::new(route),
                 recipient,
                 due_at: finite(row, "scheduled_at"),
                 status,
                 reason,
-                attempts: json(row, "event_data")["attempts"].clone(),
+                attempts: data["attempts"].clone(),
                 next_attempt_at: finite(row, "next_attempt_at"),
                 message_id: row.get("message_id"),
                 sent_with,
@@ -354,7 +361,7 @@ fn planned_reminder(planned: PlannedReminder) -> Entry {
         due_at,
         reason,
     } = planned;
-    let subject = reminder_subject(&rule, &audience, &channel);
+    let subject = reminder_subject(&rule, &audience, Route::planned(&channel).words());
     Entry {
         at,
         text: planned_reminder_sentence(&subject, reason.as_deref()),
@@ -375,6 +382,7 @@ impl EntryKind {
             event_id: None,
             rule,
             audience,
+            route: Box::new(Route::planned(&channel)),
             channel,
             recipient: None,
             due_at: Some(due_at),

@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use crate::database::{Begin, Database, DatabaseError, Result, Transaction, finite, json};
 use crate::delivery::event::EventStatus;
+use crate::support::costs::COST_OF_MESSAGE;
+use crate::support::route::Route;
 use crate::support::{EVENT_DATA, guest_of};
 
 /// Events of a page, at most: well below the 6 MB that a function URL's answer may have.
@@ -24,8 +26,11 @@ pub(crate) const LARGEST_PAGE: i64 = 500;
 /// Rows that one page examines for a filter: tens of milliseconds of work.
 const LOOK_AT: i64 = 20_000;
 
-pub(crate) static PAGE: LazyLock<String> =
-    LazyLock::new(|| include_str!("trail.sql").replace("{event_data}", EVENT_DATA));
+pub(crate) static PAGE: LazyLock<String> = LazyLock::new(|| {
+    include_str!("trail.sql")
+        .replace("{event_data}", EVENT_DATA)
+        .replace("{cost}", COST_OF_MESSAGE)
+});
 
 /// The events to list.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +96,8 @@ struct MessageFacts {
     rule: String,
     audience: String,
     channel: String,
+    #[serde(flatten)]
+    route: Route,
     /// `None`: the first recipient.
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<String>,
@@ -98,6 +105,25 @@ struct MessageFacts {
     starts_at: Option<DateTime<Utc>>,
     attempts: i32,
     message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<MessageCost>,
+}
+
+/// What an SMS cost, with all its attempts.
+#[derive(Debug, Serialize)]
+struct MessageCost {
+    parts: i64,
+    /// In US dollars; `None`: it is not known, or not yet.
+    price: Option<String>,
+}
+
+impl MessageCost {
+    fn of(row: &Row) -> Option<Self> {
+        Some(Self {
+            parts: row.get::<_, Option<i64>>("parts")?,
+            price: row.get("price"),
+        })
+    }
 }
 
 impl TrailEntry {
@@ -105,28 +131,32 @@ impl TrailEntry {
     fn of(row: &Row) -> Option<(i64, Self)> {
         let seq = row.get::<_, Option<i64>>("seq")?;
         let channel: String = row.get("channel");
+        let (via, status): (Option<String>, String) = (row.get("via"), row.get("status"));
+        let data = json(row, "event_data");
         let message = (!channel.is_empty()).then(|| MessageFacts {
             rule: row.get("rule"),
             audience: row.get("audience"),
+            route: Route::of(&channel, via.as_deref(), &status, &data),
             channel,
             recipient: guest_of(row),
             revision: row.get("revision"),
             starts_at: finite(row, "starts_at"),
             attempts: row.get("attempts"),
             message_id: row.get("message_id"),
+            cost: MessageCost::of(row),
         });
         let event = Self {
             id: row.get("id"),
             at: finite(row, "created_at"),
             booking_id: Some(row.get("booking_id")).filter(|id: &Uuid| !id.is_nil()),
             event_type: row.get("event_type"),
-            status: row.get("status"),
+            status,
             due_at: finite(row, "scheduled_at"),
             executed_at: finite(row, "executed_at"),
             reason: row.get("reason"),
             error: row.get("error"),
             message,
-            data: json(row, "event_data"),
+            data,
         };
         Some((seq, event))
     }

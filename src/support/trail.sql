@@ -12,13 +12,15 @@ WITH reach AS MATERIALIZED (
              LIMIT $3) AS looked_at
 ), page AS (
     SELECT e.seq, e.id, e.created_at, e.booking_id, e.event_type, e.status, e.scheduled_at, e.executed_at, e.reason, e.rule, e.audience,
-           e.channel, e.to_recipient AS recipient, e.revision, e.starts_at, e.attempts, e.message_id, {event_data} AS event_data,
+           e.channel, e.used_via AS via, e.to_recipient AS recipient, e.revision, e.starts_at, e.attempts, e.message_id, {event_data} AS event_data,
            -- A message of the user's database may quote a row.
-           CASE WHEN e.event_type <> 'status_update' THEN left(e.error_message, 2000) END AS error
-      -- Before `migrate`, events lack this column. Where they have it, the name means their own.
-      FROM (SELECT '' AS recipient) AS absent
+           CASE WHEN e.event_type <> 'status_update' THEN left(e.error_message, 2000) END AS error,
+           cost.parts::bigint AS parts, trim_scale(cost.price)::text AS price
+      -- Before `migrate`, events lack these columns. Where they have them, the names mean their own.
+      FROM (SELECT '' AS recipient, NULL::text AS via) AS absent
      CROSS JOIN reach
-     CROSS JOIN LATERAL (SELECT e.*, recipient AS to_recipient FROM public.booking_automation_events e) AS e
+     CROSS JOIN LATERAL (SELECT e.*, via AS used_via, recipient AS to_recipient FROM public.booking_automation_events e) AS e
+      LEFT JOIN LATERAL ({cost}) AS cost ON position('sms' IN e.channel) > 0
      WHERE e.seq < $1 AND e.seq >= reach.seq AND ($4::uuid IS NULL OR e.booking_id = $4)
        AND ($5::text IS NULL OR e.event_type = $5) AND ($6::text IS NULL OR e.status = $6)
        AND ($7::timestamptz IS NULL OR e.created_at >= $7) AND ($8::timestamptz IS NULL OR e.created_at < $8)

@@ -11,8 +11,8 @@ use tokio_postgres::types::Type;
 
 use crate::database::owner_functions::is_known;
 use crate::database::{Begin, Database, Result, Transaction};
-use crate::delivery::Mailer;
 use crate::delivery::webhooks::WebhookDispatcher;
+use crate::delivery::{Mailer, Messenger};
 use crate::primitives::call::Call;
 
 const BOUND_WAITS: &str = include_str!("bound_waits.sql");

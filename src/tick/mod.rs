@@ -20,7 +20,7 @@ use futures_util::future;
 use crate::channels::email::sender::Sender;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::webhooks::{self, WebhookDispatcher};
-use crate::delivery::{self, Delivered, Mailer, claim_sql, flags, outbox};
+use crate::delivery::{self, Channels, Delivered, Messengers, claim_sql, flags, outbox};
 use crate::messages::settings::MessageSettings;
 use crate::operations::retention;
 use crate::people::keys::LinkKeys;
@@ -36,23 +36,23 @@ use crate::tick::trigger::Trigger;
 pub struct Automation {
     database: Database,
     settings: PassSettings,
-    mailer: Mailer,
+    messengers: Messengers,
     dispatcher: WebhookDispatcher,
     link_keys: LinkKeys,
 }
 
 impl Automation {
-    /// Passes on `database`; `mailer` and `dispatcher` deliver.
+    /// Passes on `database`; `messengers` and `dispatcher` deliver.
     pub fn new(
         database: Database,
         settings: PassSettings,
-        mailer: Mailer,
+        messengers: Messengers,
         dispatcher: WebhookDispatcher,
     ) -> Self {
         Self {
             database,
             settings,
-            mailer,
+            messengers,
             dispatcher,
             link_keys: LinkKeys::default(),
         }
@@ -63,11 +63,11 @@ impl Automation {
     }
 
     pub(crate) fn sender(&self) -> &Sender {
-        &self.mailer.settings.from
+        &self.messengers.mailer.settings.from
     }
 
     pub(crate) fn messages(&self) -> &MessageSettings {
-        &self.mailer.settings.messages
+        &self.messengers.mailer.settings.messages
     }
 
     pub(crate) fn link_keys(&self) -> &LinkKeys {
@@ -133,7 +133,7 @@ async fn pass_and_deliver(
     tracing::info!(pass = "committed", run.id = %committed.work.run_id, "the pass was committed");
     bound_waits(automation, call, &mut committed).await;
     let waiting = deliver(automation, call, &mut committed).await;
-    let delivers = committed.claimable || committed.webhooks;
+    let delivers = committed.channels.any() || committed.webhooks;
     if delivers {
         let work = &mut committed.work;
         work.duration_ms = milliseconds_since(started);
@@ -161,13 +161,13 @@ async fn bound_waits(automation: &Automation, call: &Call, committed: &mut Commi
     }
     let Automation {
         database,
-        mailer,
+        messengers,
         dispatcher,
         ..
     } = automation;
-    match clock::bound_waits(database, mailer, dispatcher, call).await {
+    match clock::bound_waits(database, &messengers.mailer, dispatcher, call).await {
         Ok(0) => {}
-        Ok(_) => (committed.claimable, committed.webhooks) = (true, true),
+        Ok(_) => (committed.channels, committed.webhooks) = (Channels::ALL, true),
         Err(error) => {
             let error = error.loggable();
             tracing::error!(
@@ -184,7 +184,7 @@ async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) 
     let Automation {
         database, settings, ..
     } = automation;
-    let sets_flags = committed.claimable || committed.flags_due;
+    let sets_flags = committed.channels.any() || committed.flags_due;
     if sets_flags {
         flags::update_flags(database, call.deadline).await;
     }
@@ -205,20 +205,20 @@ async fn follow_up(automation: &Automation, call: &Call, committed: &Committed) 
 async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed) -> i64 {
     let Automation {
         database,
-        mailer,
+        messengers,
         dispatcher,
         link_keys,
         ..
     } = automation;
     let Committed {
-        claimable,
+        channels,
         webhooks,
         delivery: access,
         ..
     } = *committed;
     let mails = async {
-        if claimable {
-            delivery::deliver(database, mailer, call, access, link_keys).await
+        if channels.any() {
+            delivery::deliver(database, messengers, call, channels, access, link_keys).await
         } else {
             Delivered::default()
         }
@@ -231,7 +231,7 @@ async fn deliver(automation: &Automation, call: &Call, committed: &mut Committed
         }
     };
     let (mails, messages) = future::join(mails, messages).await;
-    if claimable {
+    if channels.any() {
         committed.work.reminders.add(&mails.reminders);
         committed.work.held_back = mails.held_back;
         committed.work.templates = Some(mails.broken_templates)

@@ -18,6 +18,7 @@ use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments, Transitions};
 use crate::database::owner_functions::Liveness;
 use crate::database::{BOOKINGS_LOCK_TIMEOUT, Begin, Database, DatabaseError, Transaction};
+use crate::delivery::Channels;
 use crate::delivery::figures::{Backlog, ReminderFigures};
 use crate::delivery::groups::group_enqueued;
 use crate::delivery::preparation::DeliveryAccess;
@@ -59,8 +60,8 @@ pub enum Pass {
 pub struct Committed {
     /// What it did. Its reminders are not delivered yet.
     pub work: Work,
-    /// Whether anything can be claimed now.
-    pub claimable: bool,
+    /// The channels that have anything that can be claimed now.
+    pub channels: Channels,
     /// Whether there may be messages for webhooks.
     pub webhooks: bool,
     /// Whether a flag on `bookings` is behind.
@@ -81,7 +82,7 @@ impl Committed {
     fn of(work: Work, due: &WorkDue, decisions: &Decisions, delivery: DeliveryAccess) -> Self {
         Self {
             work,
-            claimable: due.claimable + decisions.pending > 0 || due.backlog.more,
+            channels: due.channels,
             webhooks: due.webhooks || due.subscribed && work.transitions.total() > 0,
             flags_due: due.flags,
             rows_expired: due.expired_rows,
@@ -217,7 +218,7 @@ impl Attempt<'_> {
             false => rules,
         };
         let id = self.trigger.webhook_id();
-        let due = probe(transaction, self.settings, &asked, &moments, id).await?;
+        let mut due = probe(transaction, self.settings, &asked, &moments, id).await?;
         preconditions.check_triggers()?;
         clock::report_clock(preconditions.clock, due.clock_set_back);
         if due.duplicate_request {
@@ -228,6 +229,10 @@ impl Attempt<'_> {
         let until = self.started + left / 2;
         let (transitions, decisions) =
             advance_and_enqueue(transaction, &rules, &moments, &due, self.run_id, until).await?;
+        // A channel without messages costs its round trips, too.
+        if decisions.pending > 0 {
+            due.channels = Channels::claimable(transaction).await?;
+        }
         let work = Work {
             run_id: self.run_id,
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),

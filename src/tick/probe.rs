@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 use crate::bookings::step_rules::StepRules;
 use crate::bookings::transitions::{self, Moments};
 use crate::database::{REQUIRED, Transaction, migrate};
+use crate::delivery::Channels;
 use crate::delivery::figures::Backlog;
 use crate::delivery::{claim_sql, outbox, webhooks};
 use crate::operations::retention;
@@ -53,6 +54,8 @@ pub(crate) struct WorkDue {
     pub(crate) backlog: Backlog,
     /// How many reminders of the backlog can be claimed now.
     pub(crate) claimable: i64,
+    /// The channels that have some of them.
+    pub(crate) channels: Channels,
     /// Whether a sweep is under way.
     pub(crate) sweeps: bool,
     pub(crate) watermark: Watermark,
@@ -111,6 +114,7 @@ pub(crate) async fn probe(
         clock_set_back: Duration::try_from_secs_f64(row.get("clock_set_back")).unwrap_or_default(),
         backlog,
         claimable,
+        channels: Channels::of(&row),
         sweeps: row.get("sweeps"),
         watermark: Watermark::of(&row),
     })
@@ -172,7 +176,7 @@ pub(crate) fn probe_sql(rules: &StepRules) -> String {
         notices = notices::any_due_sql(rules.liveness),
         waiting = claim_sql::WAITING,
         digests = digest_rules::rules_sql(rules.liveness),
-        expired_rows = retention::ANY_EXPIRED,
+        expired_rows = retention::any_expired_sql(rules.liveness),
         webhooks_due = webhooks::DUE,
         subscribed = webhooks::ANY_SUBSCRIBED,
         set_back = clock::SECONDS_SET_BACK,

@@ -570,12 +570,12 @@ async fn a_claim_reads_the_messages_of_its_bookings_by_an_index() {
     let prepare = format!(
         "SET plan_cache_mode = force_custom_plan;
          SET enable_seqscan = off; SET enable_bitmapscan = off; -- as in a claim
-         PREPARE claim (text, float8, float8, float8, float8, timestamptz, int, uuid[], text[], bytea[], timestamptz[], text[], uuid[], text[], text[]) AS {claim}"
+         PREPARE claim (text, float8, float8, float8, float8, timestamptz, int, uuid[], text[], bytea[], timestamptz[], text[], uuid[], text[], text[], bool[], text[]) AS {claim}"
     );
     app.db.batch_execute(&prepare).await.unwrap();
-    let page = "SELECT format('EXPLAIN (COSTS OFF) EXECUTE claim (''email'', 100, 2, 45, 120, NULL, 5, %L, %L, %L, %L, %L, NULL, NULL, NULL)',
+    let page = "SELECT format('EXPLAIN (COSTS OFF) EXECUTE claim (''email'', 100, 2, 45, 120, NULL, 5, %L, %L, %L, %L, %L, NULL, NULL, NULL, %L, %L)',
                               array_agg(id), array_agg('carla@customers.example'::text), array_agg(sha256('facts')),
-                              array_agg(NULL::timestamptz), array_agg(NULL::text))
+                              array_agg(NULL::timestamptz), array_agg(NULL::text), array_agg(NULL::bool), array_agg(NULL::text))
                   FROM (SELECT id FROM booking_automation_events WHERE status = 'pending' LIMIT 200) AS page";
     let explain: String = app.one(page, &[]).await.get(0);
     let plan = app.column(&explain, &[]).await.join("\n");

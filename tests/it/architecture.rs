@@ -311,10 +311,10 @@ const OTHER_WORDS: [&str; 8] = [
     // The outcome of bookings that were tried one by one.
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
-    "asks_attendance at attempt attempts audience begins booking_id booking_status by channel claimed_by claimed_reason data digest due_at ends error flag_error forgotten from id \
-     message_id notice on_event opt_outs outcome person_id quiet_hours reason recipient refund rule run_id said sequence session_user settled_by starts_at timestamp to told type until zone_unknown",
-    // A rule of digests, outcomes of an attempt besides the reasons, kinds of erasures, and SES's events.
-    "daily released sent person retention bounced rejected rendering_failed",
+    "asks_attendance at attempt attempts audience begins booking_id booking_status by carrier_fee chain channel claimed_by claimed_reason data digest due_at ends error flag_error followed_reason follows forgotten from id \
+     message_id notice on_event opt_outs outcome parts person_id price quiet_hours reason recipient refund rule run_id said sequence session_user settled_by starts_at timestamp to told type until zone_unknown",
+    // A rule of digests, outcomes of an attempt besides the reasons, kinds of erasures, providers' events, and reasons to suppress.
+    "daily released sent person retention bounced bounced_softly delivered rejected rendering_failed undelivered",
     // Columns of bookings that may be missing.
     "auto_complete_blocked auto_status_updated automation_logs cancellation_reason cancelled_at cancelled_by completed_at \
      customer_id duration_minutes id provider_id reminder_h_sent",
@@ -322,13 +322,13 @@ const OTHER_WORDS: [&str; 8] = [
     "cancellation_policies cancellation_policy_conditions condition_type condition_value currency is_active max_hours_before \
      min_hours_before policy_id refund_percentage scheduled_at service_id title total_price",
     // PostgreSQL's, and columns of theirs.
-    "block_size bookings completed_at conenforced d dblink e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
+    "address_hash block_size bookings completed_at conenforced d dblink e email_address information_schema m mail n name p pg_catalog pg_class pg_proc \
      pg_rewrite r role security_invoker server_encoding server_version server_version_num session_replication_role start_at \
      services start_time text users uuid v",
-    "advisory array base64 bigint boolean c f hex hour insufficient_privilege integer milliseconds minute none null number numeric object off on public serializable transaction_isolation \
+    "advisory array base64 bigint boolean c day f hex hour insufficient_privilege integer milliseconds minute none null number numeric object off on public serializable transaction_isolation \
       smallint restrict_violation status true",
     // Kinds of objects that `migrate` and `uninstall` name, their ledger, and units of their progress.
-    "active function index table trigger view blocks created rows uninstalled",
+    "active function index table trigger view blocks created rows uninstalled _channels_check",
 ];
 
 fn names_of<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {

@@ -446,7 +446,7 @@ impl Conversation {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
             b'D' => {
                 self.row = true;
-                self.message_claimed |= column_is_set(message, 7);
+                self.message_claimed |= column_is_set(message, 9);
             }
             b'C' => self.command = message[5..].to_vec(),
             b'Z' if self.backend != 0 => return self.points_at_ready(message[5]),
@@ -513,11 +513,11 @@ impl Conversation {
 fn step_of(parse: &[u8]) -> Step {
     if contains(parse, b", enqueued AS (") {
         Step::Enqueue
-    } else if contains(parse, b"AS candidate (id, email, facts") {
+    } else if contains(parse, b"AS candidate (id, address, facts") {
         Step::Claim
     } else if contains(
         parse,
-        b"AS o (id, claim, outcome, reason, error, message_id, wait, zone_unknown)",
+        b"AS o (id, claim, outcome, reason, error, message_id, wait, zone_unknown, parts)",
     ) {
         Step::Record
     } else {

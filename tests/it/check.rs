@@ -4,6 +4,8 @@
 use serde_json::Value;
 
 use crate::app::{App, connect, hours, noon};
+use crate::fcm_endpoint::Fcm;
+use crate::sms_endpoint::Sms;
 
 /// The tables that `migrate` makes in an empty database.
 const BASE_TABLES: &str = include_str!("../../migrations/01_base_tables.sql");
@@ -1047,6 +1049,10 @@ async fn a_view_that_fails_or_lacks_columns_is_refused() {
             "cannot cast type numeric to boolean",
         ),
         (
+            format!("{sound}, 'perhaps' AS sms_allowed"),
+            "cannot be read for ten bookings: 22P02",
+        ),
+        (
             sound.replace("booking_id", "booking_id::text AS booking_id"),
             "booking_automation_contacts.booking_id is text: it must be uuid",
         ),
@@ -1320,4 +1326,108 @@ async fn copies_of_whole_rows_are_a_warning() {
     ])
     .await;
     assert_fits(&app).await;
+}
+
+/// What `check` says of the rules' channels.
+async fn of_channels(app: &App) -> Vec<String> {
+    let mut complaints = complaints(app).await;
+    complaints.retain(|complaint| complaint.starts_with("warning channels: "));
+    complaints
+}
+
+#[tokio::test]
+async fn check_names_active_rules_whose_channels_are_not_set_up() {
+    let mut app = migrated().await;
+    for (table, name, channels, active) in [
+        ("reminder_rules", "24h", "push>sms>email", true),
+        ("reminder_rules", "1h", "sms", false),
+        ("booking_automation_notice_rules", "cancelled", "sms", true),
+        ("booking_automation_digest_rules", "daily", "push", true),
+    ] {
+        let sql = format!(
+            "UPDATE {table} SET channels = '{{{channels}}}', active = {active}
+              WHERE name = '{name}' AND audience = 'customer'"
+        );
+        assert_eq!(app.sql(&sql, &[]).await, 1, "{table} {name}");
+    }
+    let of = |rule: &str, channel: &str, setting: &str| {
+        format!(
+            "warning channels: the rule {rule} has the channel {channel}, which is not set up in the \
+             settings of this call; set {setting} where the passes run, or take {channel} out of the \
+             rule's channels"
+        )
+    };
+    let (reminder, notice, digest) = (
+        "24h for the customer (reminder_rules)",
+        "cancelled for the customer (booking_automation_notice_rules)",
+        "daily for the customer (booking_automation_digest_rules)",
+    );
+    let (sms, push) = ("SMS_FROM", "FCM_CREDENTIALS");
+    let expected = [
+        of(reminder, "sms", sms),
+        of(reminder, "push", push),
+        of(notice, "sms", sms),
+        of(digest, "push", push),
+    ];
+    assert_eq!(of_channels(&app).await, expected);
+    Sms::start().await.set_up(&mut app);
+    assert_eq!(
+        of_channels(&app).await,
+        [of(reminder, "push", push), of(digest, "push", push)]
+    );
+    Fcm::start().await.set_up(&mut app);
+    assert_eq!(of_channels(&app).await, [""; 0]);
+    // A setting that is malformed stops it, as every command.
+    app.env.insert("SMS_FROM", "no sender".to_owned());
+    let said = app.call(&["check"]).await;
+    assert!(
+        !said.success && said.stderr.contains("SMS_FROM is not valid"),
+        "{}",
+        said.stderr
+    );
+    // migrate sends nothing, and does not look.
+    app.env.remove("SMS_FROM");
+    let said = app.call(&["migrate"]).await;
+    assert!(said.success && !said.stderr.contains("not set up"));
+}
+
+#[tokio::test]
+async fn check_warns_of_entries_that_have_a_channel_in_common() {
+    let mut app = migrated().await;
+    Sms::start().await.set_up(&mut app);
+    Fcm::start().await.set_up(&mut app);
+    for (channels, repeated) in [
+        ("email", ""),
+        ("push>sms>email", ""),
+        ("push,sms,email", ""),
+        ("push>email,sms", ""),
+        // The same message.
+        ("email,email", ""),
+        ("email,push>email", "email"),
+        ("push>sms,sms>push", "sms push"),
+    ] {
+        let sql =
+            format!("UPDATE reminder_rules SET channels = '{{{channels}}}' WHERE name = '1h'");
+        app.sql(&sql, &[]).await;
+        let expected: Vec<_> = repeated
+            .split_whitespace()
+            .map(|channel| {
+                format!(
+                    "warning channels: the rule 1h for the customer (reminder_rules) has {channel} in \
+                     several entries ({}): a person may get two messages by it; let its entries have \
+                     no channel in common, or write one chain",
+                    channels.replace(',', ", ")
+                )
+            })
+            .collect();
+        assert_eq!(of_channels(&app).await, expected, "{channels}");
+    }
+    // migrate warns of it, too.
+    let said = app.call(&["migrate"]).await;
+    assert!(
+        said.success
+            && said
+                .stderr
+                .contains("in several entries (push>sms, sms>push)")
+    );
 }

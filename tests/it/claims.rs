@@ -297,7 +297,7 @@ async fn lists_that_each_row_reads_stay_short() {
     let kinds = "INSERT INTO booking_automation_webhooks (url, secret, kinds)
                  VALUES ('https://example.test/', 'whsec_' || encode(sha256('secret'), 'base64'), array_fill('started'::text, ARRAY[17]))";
     for (sql, constraint) in [
-        (channels, "reminder_rules_few_channels"),
+        (channels, "reminder_rules_channels_check"),
         (kinds, "booking_automation_webhooks_few_kinds"),
     ] {
         let error = app.db.execute(sql, &[]).await.unwrap_err();

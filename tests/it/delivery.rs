@@ -138,26 +138,26 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
     let others = "INSERT INTO booking_automation_events
                (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
         SELECT b.id, kind, 'pending', rule, 'customer', channel, 1, coalesce(start, b.scheduled_at), $1::timestamptz, '2020-01-01'
-          FROM bookings b, (VALUES ('notification_sent', '24h', 'email', NULL::timestamptz), ('reminder_sent', '24h', 'sms', NULL::timestamptz),
-                                   ('reminder_sent', '1h', 'sms', $1::timestamptz - interval '1 hour')) AS other (kind, rule, channel, start)";
+          FROM bookings b, (VALUES ('notification_sent', '24h', 'email', NULL::timestamptz), ('reminder_sent', '24h', 'letter', NULL::timestamptz),
+                                   ('reminder_sent', '1h', 'letter', $1::timestamptz - interval '1 hour')) AS other (kind, rule, channel, start)";
     app.sql(others, &[&noon()]).await;
     app.sql_without_triggers("UPDATE booking_automation_events SET scheduled_at = '-infinity'")
         .await;
     app.sql(
-        "INSERT INTO booking_automation_channels VALUES ('sms', 'infinity', 'quota', now())",
+        "INSERT INTO booking_automation_channels VALUES ('letter', 'infinity', 'quota', now())",
         &[],
     )
     .await;
     let other = connect(&app.url).await;
     other
         .batch_execute(
-            "BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'sms' FOR UPDATE",
+            "BEGIN; SELECT FROM booking_automation_channels WHERE channel = 'letter' FOR UPDATE",
         )
         .await
         .unwrap();
     app.run(noon()).await;
-    let sms = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'sms'";
-    assert_eq!(app.column(sms, &[]).await, ["infinity quota"]);
+    let letter = "SELECT concat_ws(' ', next_at, held_reason) FROM booking_automation_channels WHERE channel = 'letter'";
+    assert_eq!(app.column(letter, &[]).await, ["infinity quota"]);
     let statuses = app
         .column("SELECT concat_ws(' ', event_type, channel, status) FROM booking_automation_events ORDER BY 1", &[])
         .await;
@@ -166,8 +166,8 @@ async fn only_reminders_by_email_are_claimed_for_sending() {
         [
             "notification_sent email skipped",
             "reminder_sent email completed",
-            "reminder_sent sms pending",
-            "reminder_sent sms pending"
+            "reminder_sent letter pending",
+            "reminder_sent letter pending"
         ]
     );
     assert_eq!(app.ses.mails().len(), 1);
@@ -292,11 +292,6 @@ async fn a_failed_message_does_not_stop_the_others() {
 async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
     let mut app = App::new().await;
     app.env.insert("SEND_CONCURRENCY", "2".to_owned());
-    app.sql(
-        "INSERT INTO booking_automation_channels (channel) VALUES ('sms')",
-        &[],
-    )
-    .await;
     create_due_bookings(&app, 40).await;
     app.ses
         .answer(|_| Answer::Error(400, "SendingPausedException", "paused"));
@@ -338,7 +333,7 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
             .await;
         assert_eq!(held, ["account"], "{told}");
     }
-    let since = "SELECT held_since::text FROM booking_automation_channels";
+    let since = "SELECT held_since::text FROM booking_automation_channels WHERE channel = 'email'";
     let first = app.column(since, &[]).await;
     app.make_claimable().await;
     app.ses.answer(|_| {
@@ -371,8 +366,11 @@ async fn an_account_that_cannot_send_stops_the_call_without_using_attempts() {
 
 /// Why the account is held.
 async fn account_hold_reason(app: &App) -> Vec<String> {
-    app.column("SELECT held_reason FROM booking_automation_channels", &[])
-        .await
+    app.column(
+        "SELECT held_reason FROM booking_automation_channels WHERE channel = 'email'",
+        &[],
+    )
+    .await
 }
 
 #[tokio::test]

@@ -161,20 +161,22 @@ fn sum_of_passes(output: &str, kind: &str) -> i64 {
         .sum()
 }
 
-/// The mails of the lines of all passes, by kind. In such a line, two blanks follow the time.
-fn mails_of_passes(output: &str) -> BTreeMap<String, i64> {
+/// The messages of the lines of all passes, by kind. In such a line, two blanks follow the time.
+fn messages_of_passes(output: &str) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
-    let told = output.lines().filter_map(|line| line.split_once("mails: "));
-    for (_, mails) in told.filter(|(before, _)| before.contains("  ")) {
-        for mail in mails.split(" + ") {
-            let (count, kind) = mail.split_once(' ').unwrap();
+    let told = output
+        .lines()
+        .filter_map(|line| line.split_once("messages: "));
+    for (_, messages) in told.filter(|(before, _)| before.contains("  ")) {
+        for message in messages.split(" + ") {
+            let (count, kind) = message.split_once(' ').unwrap();
             *counts.entry(kind.to_owned()).or_insert(0) += count.parse::<i64>().unwrap();
         }
     }
     counts
 }
 
-/// The counts after a label, by name: `Mails by kind: 112 reminder, 7 digest`.
+/// The counts after a label, by name: `Messages by kind: 112 reminder, 7 digest`.
 fn counts_of_line(output: &str, label: &str) -> BTreeMap<String, i64> {
     let line = output.lines().find_map(|line| line.strip_prefix(label));
     let counts = line.unwrap_or_else(|| panic!("{label}: {output}")).trim();
@@ -187,8 +189,16 @@ fn counts_of_line(output: &str, label: &str) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// The kinds of the mails that were sent, by the names of their files, as the events have them.
-fn kinds_of_mails(events: &[Value]) -> BTreeMap<String, String> {
+/// The channel by which a message went.
+fn channel_used(event: &Value) -> &str {
+    let chain = event["channel"].as_str().unwrap();
+    let via = event["via"].as_str();
+    via.unwrap_or_else(|| chain.split('>').next().unwrap())
+}
+
+/// The kinds of the messages that were sent, with the channel if it is not mail, by the names of
+/// their files, as the events have them.
+fn kinds_of_messages(events: &[Value]) -> BTreeMap<String, String> {
     let sent = events
         .iter()
         .filter(|event| event["status"] == "completed" && event["message_id"].is_string());
@@ -201,13 +211,16 @@ fn kinds_of_mails(events: &[Value]) -> BTreeMap<String, String> {
             (_, Some("completed")) => "follow-up",
             (_, Some(on_event)) => on_event,
         };
-        let name = event["message_id"].as_str().unwrap().to_owned();
-        // One mail for several bookings.
-        let kind = match kinds.contains_key(&name) {
-            true => "grouped-reminder",
-            false => kind,
+        // Firebase's ids have a path before the name.
+        let id = event["message_id"].as_str().unwrap();
+        let name = id.rsplit('/').next().unwrap().to_owned();
+        let kind = match (kinds.contains_key(&name), channel_used(event)) {
+            // One mail for several bookings.
+            (true, _) => "grouped-reminder".to_owned(),
+            (false, "email") => kind.to_owned(),
+            (false, channel) => format!("{kind} by {channel}"),
         };
-        kinds.insert(name, kind.to_owned());
+        kinds.insert(name, kind);
     }
     kinds
 }
@@ -247,11 +260,15 @@ async fn the_summary_table_matches_the_events() {
     let skipped = events.iter().filter(|event| event["status"] == "skipped");
     assert_eq!(passes("not to be sent"), skipped.count() as i64, "{output}");
     let mut kinds = BTreeMap::new();
-    for kind in kinds_of_mails(events).into_values() {
+    for kind in kinds_of_messages(events).into_values() {
         *kinds.entry(kind).or_insert(0) += 1;
     }
-    assert_eq!(mails_of_passes(output), kinds, "{output}");
-    assert_eq!(counts_of_line(output, "Mails by kind:"), kinds, "{output}");
+    assert_eq!(messages_of_passes(output), kinds, "{output}");
+    assert_eq!(
+        counts_of_line(output, "Messages by kind:"),
+        kinds,
+        "{output}"
+    );
     let completed = table.counts["in_progress → completed by booking-automation"].to_string();
     let bookings =
         ["completed", "pending", "expired", "cancelled"].map(|status| &table.bookings[status][..]);
@@ -265,7 +282,7 @@ async fn the_day_shows_five_languages_every_kind_of_mail_and_the_answers() {
     for language in ["en", "de", "pt", "ja", "ar"] {
         assert!(languages.contains_key(language), "{language}: {output}");
     }
-    let kinds = counts_of_line(output, "Mails by kind:");
+    let kinds = counts_of_line(output, "Messages by kind:");
     for kind in [
         "reminder",
         "grouped-reminder",
@@ -315,9 +332,31 @@ async fn the_day_shows_five_languages_every_kind_of_mail_and_the_answers() {
 }
 
 #[tokio::test]
-async fn every_sent_mail_is_in_the_list_of_mails_with_its_kind_and_language() {
+async fn people_get_messages_by_the_first_channel_that_reaches_them() {
+    run_demo().await;
+    let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
+    for (to, channel, not_by) in [
+        // Without an address; with the app; and with an app that was removed.
+        ("+431588580", "sms", "push: no_address"),
+        ("otto-phone", "push", ""),
+        ("+431588581", "sms", "push: no_device"),
+    ] {
+        let to = format!("<td>{to}</td>");
+        // The first message: the latest ones come first.
+        let row = index.lines().rfind(|line| line.contains(&to));
+        let row = row.unwrap_or_else(|| panic!("nothing to {to}"));
+        let kind = format!("<span>reminder by {channel}</span>");
+        let not_by = format!("<td class=\"not-by\">{not_by}</td>");
+        assert!(row.contains(&kind) && row.contains(&not_by), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn every_sent_mail_is_in_the_list_of_messages_with_its_kind_and_language() {
     let (_, events) = run_demo().await;
-    let kinds = kinds_of_mails(events);
+    let all = kinds_of_messages(events);
+    let is_mail = |(_, kind): &(&String, &String)| !kind.contains(" by ");
+    let kinds: BTreeMap<_, _> = all.iter().filter(is_mail).collect();
     assert!(kinds.len() > 110, "{}", kinds.len());
     let files = |folder: PathBuf| -> BTreeSet<String> {
         let names = std::fs::read_dir(folder)
@@ -328,8 +367,9 @@ async fn every_sent_mail_is_in_the_list_of_mails_with_its_kind_and_language() {
             .filter(|name| name != "index")
             .collect()
     };
-    let sent: BTreeSet<_> = kinds.keys().cloned().collect();
-    assert_eq!(sent, files(mail_folder()));
+    let mails: BTreeSet<_> = kinds.keys().map(|name| (*name).clone()).collect();
+    assert_eq!(mails, files(mail_folder()));
+    let sent: BTreeSet<_> = all.keys().cloned().collect();
     assert_eq!(sent, files(mail_folder().join("text")));
     let index = std::fs::read_to_string(mail_folder().join("index.html")).unwrap();
     for (name, kind) in &kinds {
@@ -389,7 +429,7 @@ for name in sorted(glob.glob(sys.argv[1] + '/*.eml')):
     // Providers get digests and some notices, and no reminders.
     for (address, kind) in to.lines().filter_map(|line| line.split_once(' ')) {
         let expected = match kind {
-            "reminder" | "grouped-reminder" | "follow-up" => "@customers.example",
+            "reminder" | "grouped-reminder" => "@customers.example",
             "digest" => "@studio.example",
             _ => ".example",
         };
@@ -443,6 +483,7 @@ async fn mails_are_readable_on_phone_and_desktop_in_light_and_dark_mode() {
     };
     let files: Vec<_> = events
         .iter()
+        .filter(|event| event["message_id"].is_string() && channel_used(event) == "email")
         .filter_map(|event| event["message_id"].as_str())
         .map(|name| format!("file://{}/{name}.html", mail_folder().display()))
         .collect();
@@ -582,7 +623,7 @@ async fn the_demo_day_has_all_bookings_at_every_start_time() {
     ] {
         for hour in 0..24 {
             let start = season.parse::<DateTime<Utc>>().unwrap() + hours(hour);
-            assert_eq!(app.sql(usual, &[&start]).await, 74, "{start}");
+            assert_eq!(app.sql(usual, &[&start]).await, 77, "{start}");
             assert_eq!(app.sql(planned, &[&start]).await, 7, "{start}");
             // Each customer's reminder of a day before is due early enough to be answered.
             let planned = "
@@ -602,7 +643,7 @@ async fn the_demo_day_has_all_bookings_at_every_start_time() {
     let asleep: i64 = app
         .one(
             "SELECT count(*) FROM bookings b JOIN users u ON u.id = b.customer_id
-              WHERE u.email IS NOT NULL AND extract(hour FROM scheduled_at AT TIME ZONE coalesce(u.timezone, 'UTC')) < 7",
+              WHERE u.email LIKE '%@customers.example' AND extract(hour FROM scheduled_at AT TIME ZONE coalesce(u.timezone, 'UTC')) < 7",
             &[],
         )
         .await

@@ -137,6 +137,45 @@ impl Template {
         &self.0["Resources"][id]["Properties"]
     }
 
+    /// Whether the stack has the resource with these parameters.
+    fn creates(&self, id: &str, parameters: &Value) -> bool {
+        let condition = self.0["Resources"][id]["Condition"].as_str();
+        condition.is_none_or(|name| self.holds(name, parameters))
+    }
+
+    /// The statements of the function's role with these parameters.
+    fn statements(&self, parameters: &Value) -> Vec<&Value> {
+        let policy = &self.properties("Role")["Policies"][0]["PolicyDocument"];
+        self.of_array(&policy["Statement"], parameters)
+    }
+
+    /// What an array has with these parameters.
+    fn of_array<'a>(&self, array: &'a Value, parameters: &Value) -> Vec<&'a Value> {
+        let chosen = array.as_array().unwrap().iter().map(|element| {
+            let choice = &element["Fn::If"];
+            match choice[0].as_str() {
+                Some(name) if self.holds(name, parameters) => &choice[1],
+                Some(_) => &choice[2],
+                None => element,
+            }
+        });
+        chosen
+            .filter(|element| **element != json!({"Ref": "AWS::NoValue"}))
+            .collect()
+    }
+
+    /// Whether the condition of this name holds. Parameters that are not given have their defaults.
+    fn holds(&self, name: &str, parameters: &Value) -> bool {
+        let mut all = parameters.clone();
+        for (name, parameter) in self.0["Parameters"].as_object().unwrap() {
+            if all[name].is_null() {
+                all[name] = parameter["Default"].clone();
+            }
+        }
+        let conditions = &self.0["Conditions"];
+        holds(&conditions[name], conditions, &all)
+    }
+
     fn parameter_default(&self, name: &str) -> &Value {
         &self.0["Parameters"][name]["Default"]
     }
@@ -173,6 +212,7 @@ async fn the_function_has_its_runtime_secrets_and_retries() {
         "CRON_SECRET",
         "CRON_SIGNING_SECRET",
         "ADMIN_TOKEN",
+        "FCM_CREDENTIALS",
     ] {
         let value = function["Environment"]["Variables"][name].to_string();
         assert!(
@@ -192,11 +232,11 @@ async fn the_function_has_its_runtime_secrets_and_retries() {
             )
         })
         .collect();
-    // The next schedule retries a pass. Nothing else retries an SES event.
+    // The next schedule retries a pass. Nothing else retries an event about a mail or an SMS.
     let (none, some) = ((&json!(0), &json!(60)), (&json!(2), &json!(21600)));
     assert_eq!(
         retries,
-        BTreeMap::from([("$LATEST", none), ("ses-events", some)])
+        BTreeMap::from([("$LATEST", none), ("provider-events", some)])
     );
 }
 
@@ -234,24 +274,65 @@ async fn the_schedule_fires_every_minute_with_a_payload_that_the_function_accept
     );
 }
 
+/// The resources by which the events about mails and SMS reach the function.
+const EVENT_RESOURCES: [&str; 8] = [
+    "SesEventDestination",
+    "SesEventsRule",
+    "SesEventsPermission",
+    "SmsReceiptsRule",
+    "SmsReceiptsPermission",
+    "EventsAlias",
+    "EventsInvokeConfig",
+    "SesEventsDeadLettersPolicy",
+];
+
 #[tokio::test]
-async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
+async fn events_about_mails_and_sms_are_received_where_each_is_on() {
     let Some(template) = Template::translated().await else {
         return;
     };
-    for name in [
-        "SesEventDestination",
-        "SesEventsRule",
-        "SesEventsAlias",
-        "SesEventsInvokeConfig",
-        "SesEventsPermission",
+    let (ses, sms, shared) = (
+        &EVENT_RESOURCES[..3],
+        &EVENT_RESOURCES[3..5],
+        &EVENT_RESOURCES[5..],
+    );
+    for (set, from, expected) in [
+        ("", "", vec![]),
+        ("bookings", "", [ses, shared].concat()),
+        ("", "+12065550100", [sms, shared].concat()),
+        ("bookings", "+12065550100", EVENT_RESOURCES.to_vec()),
     ] {
-        assert_eq!(
-            template.resources()[name]["Condition"],
-            "HasConfigurationSet",
-            "{name}"
-        );
+        let parameters = json!({"SesConfigurationSet": set, "SmsFrom": from});
+        let created = EVENT_RESOURCES
+            .into_iter()
+            .filter(|id| template.creates(id, &parameters));
+        assert_eq!(created.collect::<Vec<_>>(), expected, "{parameters}");
+        let statements = template.statements(&parameters);
+        for (sid, is_expected) in [
+            ("KeepEventsThatFailed", !expected.is_empty()),
+            ("SendSms", !from.is_empty()),
+        ] {
+            let is_there = statements.iter().any(|statement| statement["Sid"] == sid);
+            assert_eq!(is_there, is_expected, "{sid}: {parameters}");
+        }
+        // Each resource that the queue's policy names is there.
+        let policy = template.properties("SesEventsDeadLettersPolicy");
+        let allowed = &policy["PolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"];
+        let rules = template.of_array(&allowed["aws:SourceArn"], &parameters);
+        let named: Vec<_> = rules
+            .iter()
+            .map(|arn| arn["Fn::GetAtt"][0].as_str().unwrap())
+            .collect();
+        let expected_rules = expected.iter().filter(|id| id.ends_with("Rule"));
+        assert_eq!(named, expected_rules.copied().collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
     let destination = &template.properties("SesEventDestination")["EventDestination"];
     let types = [
         "send",
@@ -263,17 +344,95 @@ async fn ses_events_reach_the_alias_and_failed_ones_the_dead_letter_queue() {
         "renderingFailure",
     ];
     assert_eq!(destination["MatchingEventTypes"], json!(types));
-    let rule = template.properties("SesEventsRule");
-    assert_eq!(rule["EventPattern"]["source"], json!(["aws.ses"]));
-    assert_eq!(rule["Targets"][0]["Arn"], json!({"Ref": "SesEventsAlias"}));
+    for (rule, permission, source) in [
+        ("SesEventsRule", "SesEventsPermission", "aws.ses"),
+        ("SmsReceiptsRule", "SmsReceiptsPermission", "aws.sms-voice"),
+    ] {
+        let properties = template.properties(rule);
+        assert_eq!(properties["EventPattern"]["source"], json!([source]));
+        let target = &properties["Targets"][0];
+        assert_eq!(target["Arn"], json!({"Ref": "EventsAlias"}));
+        assert_eq!(
+            target["DeadLetterConfig"]["Arn"],
+            json!({"Fn::GetAtt": ["DeadLetters", "Arn"]})
+        );
+        let permission = template.properties(permission);
+        assert_eq!(permission["FunctionName"], json!({"Ref": "EventsAlias"}));
+        assert_eq!(
+            permission["SourceArn"],
+            json!({"Fn::GetAtt": [rule, "Arn"]})
+        );
+    }
+    let alias = template.properties("EventsAlias");
+    assert_eq!(alias["FunctionVersion"], "$LATEST");
+    let config = template.properties("EventsInvokeConfig");
+    assert_eq!(config["Qualifier"], alias["Name"]);
     assert_eq!(
-        rule["Targets"][0]["DeadLetterConfig"]["Arn"],
+        config["DestinationConfig"]["OnFailure"]["Destination"],
         json!({"Fn::GetAtt": ["DeadLetters", "Arn"]})
     );
+}
+
+#[tokio::test]
+async fn the_rule_for_receipts_has_the_events_that_the_program_reads() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
+    let pattern = &template.properties("SmsReceiptsRule")["EventPattern"];
     assert_eq!(
-        template.properties("SesEventsAlias")["FunctionVersion"],
-        "$LATEST"
+        pattern["detail"],
+        json!({"context": {"event_id": [{"exists": true}]}})
     );
+    for name in ["sms-delivered", "sms-invalid"] {
+        let event = example_event(name);
+        for member in ["source", "detail-type"] {
+            assert_eq!(pattern[member], json!([event[member]]), "{name}");
+        }
+        assert!(event["detail"]["context"]["event_id"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn sms_and_push_are_off_unless_a_parameter_says_otherwise() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
+    assert_eq!(template.parameter_default("SmsFrom"), "");
+    assert_eq!(template.parameter_default("Push"), "false");
+    let variables = &template.properties("Function")["Environment"]["Variables"];
+    let key = &variables["FCM_CREDENTIALS"]["Fn::If"];
+    assert_eq!(
+        (&key[0], &key[2]),
+        (&json!("HasPush"), &json!({"Ref": "AWS::NoValue"}))
+    );
+}
+
+/// Settings that the template leaves out, and why.
+const WITHOUT_PARAMETER: [&str; 3] = [
+    "AWS_REGION",   // the stack's own
+    "FCM_ENDPOINT", // for local runs and tests
+    "RUST_LOG",     // a deployed function keeps the default
+];
+
+#[tokio::test]
+async fn every_setting_of_the_guide_is_in_the_template() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
+    let guide = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
+    let documented = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(name, _)| name)
+        .filter(|name| {
+            name.chars()
+                .all(|one| one.is_ascii_uppercase() || "_0123456789".contains(one))
+        });
+    let variables = &template.properties("Function")["Environment"]["Variables"];
+    let missing: Vec<_> = documented
+        .filter(|name| variables[name].is_null())
+        .collect();
+    assert_eq!(missing, WITHOUT_PARAMETER);
 }
 
 #[tokio::test]
@@ -286,7 +445,7 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
         .unwrap();
     let mut allowed = Vec::new();
     for statement in statements {
-        // Two statements are conditional: one for the SES sandbox, one for the queue of SES events.
+        // Three statements are conditional: for the SES sandbox, for SMS, and for the queue of events.
         let statement = if statement["Fn::If"].is_array() {
             &statement["Fn::If"][1]
         } else {
@@ -313,6 +472,7 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
     ses:SendEmail
     ses:SendRawEmail
     ses:GetAccount on *
+    sms-voice:SendTextMessage
     logs:CreateLogStream
     logs:PutLogEvents
     sqs:SendMessage
@@ -327,6 +487,25 @@ async fn the_function_has_only_the_permissions_that_it_needs() {
         (&json!("InSesSandbox"), &json!({"Ref": "AWS::NoValue"}))
     );
     assert_eq!(template.parameter_default("SesSandbox"), "false");
+    let sms = statements[3]["Fn::If"][1]["Resource"].as_array().unwrap();
+    let of_sms: Vec<_> = sms
+        .iter()
+        .map(|arn| arn["Fn::Sub"].as_str().unwrap().rsplit_once(':').unwrap())
+        .map(|(account, resource)| {
+            let expected = "arn:${AWS::Partition}:sms-voice:${AWS::Region}:${AWS::AccountId}";
+            assert_eq!(account, expected);
+            resource
+        })
+        .collect();
+    assert_eq!(
+        of_sms,
+        [
+            "phone-number/*",
+            "pool/*",
+            "sender-id/*",
+            "configuration-set/*"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -350,7 +529,7 @@ async fn http_access_exists_only_if_it_is_requested() {
     }
     assert_eq!(
         template.resources_of_type("AWS::Lambda::Permission").len(),
-        3
+        4
     );
 }
 
@@ -411,12 +590,8 @@ async fn an_alarm_about_silence_exists_only_where_the_stack_fires_passes() {
         ("DISABLED", "none", "false", false),
     ] {
         let parameters = json!({"Schedule": schedule, "HttpAccess": access, "Support": support});
-        let conditions = &template.0["Conditions"];
-        assert_eq!(
-            holds(&conditions["FiresPasses"], conditions, &parameters),
-            expected,
-            "{parameters}"
-        );
+        let is_silence_a_fault = template.holds("FiresPasses", &parameters);
+        assert_eq!(is_silence_a_fault, expected, "{parameters}");
     }
 }
 
@@ -532,7 +707,7 @@ impl Emulator {
 }
 
 /// Each file of `events/`, and a part of the answer to it.
-const ANSWERS_TO_EXAMPLES: [(&str, &str); 12] = [
+const ANSWERS_TO_EXAMPLES: [(&str, &str); 14] = [
     ("migrate", "migrated"),
     ("schedule", r#""trigger":"schedule""#),
     ("bearer", r#"\"trigger\":\"bearer\""#),
@@ -545,6 +720,8 @@ const ANSWERS_TO_EXAMPLES: [(&str, &str); 12] = [
     ("ses-reject", r#""reason":"not_ours""#),
     ("ses-delay", r#""reason":"not_ours""#),
     ("ses-rendering-failure", r#""reason":"not_ours""#),
+    ("sms-delivered", r#""reason":"not_ours""#),
+    ("sms-invalid", r#""reason":"not_ours""#),
 ];
 
 #[tokio::test]

@@ -277,3 +277,33 @@ async fn an_erasure_is_not_complete_while_a_later_part_has_a_message_under_way()
     let answer = erase(&app, &server, "k").await;
     assert_eq!(counts(&answer), [json!(1_001), json!(0), json!(0)]);
 }
+
+#[tokio::test]
+async fn the_record_of_a_persons_sms_is_erased_with_their_messages() {
+    let mut app = App::new().await;
+    add_messages(&app, 3).await;
+    // One is being sent, one is of another person; a digest is beside the bookings.
+    let sql = "
+        UPDATE booking_automation_events SET status = 'sending', lease_until = now() + interval '1 hour'
+         WHERE id = (SELECT id FROM booking_automation_events ORDER BY id LIMIT 1);
+        INSERT INTO booking_automation_events (booking_id, event_type, rule, audience, channel, status, revision, person_id)
+        VALUES ('00000000-0000-0000-0000-000000000000', 'notification_sent', 'daily', 'provider', 'sms', 'completed', 0, '{provider}'),
+               ('00000000-0000-0000-0000-000000000000', 'notification_sent', 'daily', 'customer', 'sms', 'completed', 0, '{customer}');
+        INSERT INTO booking_automation_sms (event_id, address_hash, claimed_at)
+        SELECT id, 'x', now() FROM booking_automation_events";
+    let sql = sql
+        .replace("{provider}", &app.provider.to_string())
+        .replace("{customer}", &app.customer.to_string());
+    app.sql_without_triggers(&sql).await;
+    let server = support(&mut app, noon()).await;
+    let left = "SELECT count(*)::text FROM booking_automation_sms";
+    assert_eq!(app.column(left, &[]).await, ["5"]);
+    let answer = erase(&app, &server, "k").await;
+    assert_eq!(counts(&answer), [json!(3), json!(1), json!(0)]);
+    let left = "SELECT concat_ws(' ', e.status, e.audience) FROM booking_automation_sms s
+                  JOIN booking_automation_events e ON e.id = s.event_id ORDER BY 1";
+    assert_eq!(
+        app.column(left, &[]).await,
+        ["completed customer", "sending provider"]
+    );
+}

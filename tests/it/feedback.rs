@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::app::{App, connect, hours, minutes, noon};
 use crate::delivery::{create_due_bookings, reminder_outcomes};
 use crate::lambda::example_event;
+use crate::receipts::app_with_sms;
 use crate::runtime_api::Instance;
 use crate::ses::Answer;
 
@@ -1215,4 +1216,149 @@ async fn an_event_does_not_wait_for_a_claim() {
         .unwrap();
     assert_eq!(told["outcome"], "recorded");
     claim.batch_execute("ROLLBACK").await.unwrap();
+}
+
+/// The reminder of a new booking leaves, and comes back for now.
+async fn bounce_softly(app: &App, instance: &Instance) -> Value {
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(app, booking).await;
+    let mut event = ses_event("ses-bounce", &id, &id);
+    event["detail"]["bounce"]["bounceType"] = "Transient".into();
+    let told = instance.invoke(&event).await.unwrap();
+    assert_eq!(told["kind"], "bounced", "{told}");
+    told
+}
+
+/// Why, and for how long addresses are suppressed; `None`: for ever.
+async fn suppressions(app: &App) -> Vec<(String, Option<i32>)> {
+    let sql = "SELECT reason, extract(day FROM until - created_at + interval '1 minute')::integer
+                 FROM booking_automation_suppressions";
+    let rows = app.db.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn three_transient_bounces_in_a_month_suppress_an_address_for_two_weeks() {
+    let app = App::new().await;
+    let instance = Instance::start(&app).await;
+    for suppressed in [0, 0, 1] {
+        let told = bounce_softly(&app, &instance).await;
+        assert_eq!(told["suppressed"], suppressed);
+    }
+    assert_eq!(
+        suppressions(&app).await,
+        [("bounced_softly".to_owned(), Some(14))]
+    );
+    // Only the keyed digest is stored.
+    let sql = "SELECT f::text FROM booking_automation_soft_bounces f
+                 JOIN booking_automation_suppressions s USING (address_hash)";
+    let rows = app.column(sql, &[]).await;
+    assert!(
+        rows.len() == 3 && !rows.concat().contains("carla"),
+        "{rows:?}"
+    );
+    assert_eq!(
+        next_reminder_outcome(&app).await,
+        ["24h skipped suppressed"]
+    );
+
+    // It ends by itself. If the next mail comes back, too, it begins again.
+    let end = "UPDATE booking_automation_suppressions SET until = now()";
+    app.sql(end, &[]).await;
+    assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+    assert_eq!(bounce_softly(&app, &instance).await["suppressed"], 1);
+    assert_eq!(
+        next_reminder_outcome(&app).await,
+        ["24h skipped suppressed"]
+    );
+    let lifted = app
+        .call(&["lift-suppression", "carla@customers.example"])
+        .await;
+    assert!(lifted.success && lifted.stderr.contains("bounced_softly"));
+    assert_eq!(next_reminder_outcome(&app).await, ["24h completed"]);
+}
+
+#[tokio::test]
+async fn transient_bounces_count_once_a_message_for_a_month_and_for_one_address() {
+    let app = App::new().await;
+    let instance = Instance::start(&app).await;
+    bounce_softly(&app, &instance).await;
+    // A second event about the same mail.
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(&app, booking).await;
+    for time in ["2026-03-01T12:05:00.000Z", "2026-03-01T12:35:00.000Z"] {
+        let mut event = ses_event("ses-bounce", &id, "message");
+        event["detail"]["bounce"]["bounceType"] = "Transient".into();
+        event["detail"]["bounce"]["timestamp"] = time.into();
+        assert_eq!(instance.invoke(&event).await.unwrap()["suppressed"], 0);
+        assert_eq!(
+            instance.invoke(&event).await.unwrap()["reason"],
+            "duplicate"
+        );
+    }
+    // Another address.
+    set_address_of_customer(&app, "otto@customers.example").await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(&app, booking).await;
+    let mut event = ses_event("ses-bounce", &id, "other");
+    event["detail"]["bounce"]["bounceType"] = "Transient".into();
+    event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] =
+        "otto@customers.example".into();
+    assert_eq!(instance.invoke(&event).await.unwrap()["suppressed"], 0);
+    set_address_of_customer(&app, "carla@customers.example").await;
+    // One of a month ago.
+    let age = "UPDATE booking_automation_soft_bounces SET bounced_at = now() - $1::text::interval
+                WHERE message_id <> 'message'";
+    app.sql(age, &[&"30 days 1 minute"]).await;
+    assert_eq!(bounce_softly(&app, &instance).await["suppressed"], 0);
+    app.sql(age, &[&"29 days 23 hours"]).await;
+    assert_eq!(bounce_softly(&app, &instance).await["suppressed"], 1);
+}
+
+#[tokio::test]
+async fn a_permanent_bounce_replaces_a_suppression_that_ends_and_not_the_other_way_round() {
+    let app = App::new().await;
+    let instance = Instance::start(&app).await;
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    let id = reminder_event_id(&app, booking).await;
+    for _ in 0..2 {
+        bounce_softly(&app, &instance).await;
+    }
+    // Mails that are under way when the address is suppressed.
+    let late = |message_id: &str, bounce_type: &str| {
+        let mut event = ses_event("ses-bounce", &id, message_id);
+        event["detail"]["bounce"]["bounceType"] = bounce_type.into();
+        event
+    };
+    let soft = || ("bounced_softly".to_owned(), Some(14));
+    for (message_id, bounce_type, suppressed, expected) in [
+        ("1", "Transient", 1, soft()),
+        ("2", "Transient", 0, soft()),
+        ("3", "Undetermined", 0, soft()),
+        ("4", "Permanent", 1, ("bounced".to_owned(), None)),
+        ("5", "Transient", 0, ("bounced".to_owned(), None)),
+        ("6", "Permanent", 0, ("bounced".to_owned(), None)),
+    ] {
+        let event = late(message_id, bounce_type);
+        let told = instance.invoke(&event).await.unwrap();
+        assert_eq!(told["suppressed"], suppressed, "{message_id}");
+        assert_eq!(suppressions(&app).await, [expected], "{message_id}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_suppressed_for_a_while_is_reached_by_the_next_channel() {
+    let (app, sms) = app_with_sms("email>sms").await;
+    let instance = Instance::start(&app).await;
+    for _ in 0..3 {
+        bounce_softly(&app, &instance).await;
+    }
+    let booking = app.confirmed(noon() + hours(24)).await;
+    app.run(noon()).await;
+    assert_eq!(app.reminders(booking).await, ["24h completed"]);
+    assert_eq!((app.ses.mails().len(), sms.accepted().len()), (3, 1));
 }

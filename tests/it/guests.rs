@@ -1058,7 +1058,10 @@ async fn a_confirmation_that_waits_replaces_the_message_about_a_move() {
         ),
         ("recipient = 'paul'", "completed"),
         ("status = 'skipped', reason = 'rule_off'", "completed"),
-        ("attempts = 1, reason = 'outcome_unknown'", "completed"),
+        (
+            "attempts = 1, event_data = event_data || '{\"attempts\": [{\"outcome\": \"unknown\"}]}'",
+            "completed",
+        ),
         ("event_type = 'guest_reminder_sent'", "completed"),
         ("channel = 'sms'", "completed"),
         ("audience = 'provider'", "completed"),

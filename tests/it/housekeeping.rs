@@ -195,6 +195,38 @@ async fn each_table_is_pruned_independently() {
 }
 
 #[tokio::test]
+async fn the_record_of_sms_is_deleted_with_events_and_soft_bounces_after_thirty_days() {
+    let mut app = App::new().await;
+    run_now(&app).await;
+    // Nothing else has expired.
+    let sms = "INSERT INTO booking_automation_sms (event_id, address_hash, claimed_at)
+               SELECT gen_random_uuid(), '', now() - days * interval '1 day' FROM unnest($1::int[]) AS days";
+    app.sql(sms, &[&vec![0, 29, 31, 399, 401]]).await;
+    let sms_left = "SELECT round(extract(epoch FROM now() - claimed_at) / 86400)::text
+                      FROM booking_automation_sms ORDER BY claimed_at DESC";
+    run_now(&app).await;
+    assert_eq!(app.column(sms_left, &[]).await, ["0", "29", "31", "399"]);
+    let bounces = "INSERT INTO booking_automation_soft_bounces (address_hash, message_id, event_id, bounced_at)
+                   SELECT '', days, gen_random_uuid(), now() - days * interval '1 day' FROM unnest($1::int[]) AS days";
+    app.sql(bounces, &[&vec![0, 29, 31, 300]]).await;
+    let bounces_left =
+        "SELECT message_id FROM booking_automation_soft_bounces ORDER BY bounced_at DESC";
+    run_now(&app).await;
+    assert_eq!(app.column(bounces_left, &[]).await, ["0", "29"]);
+    app.env.insert("RETENTION", "30d".to_owned());
+    run_now(&app).await;
+    assert_eq!(app.column(sms_left, &[]).await, ["0", "29"]);
+    // Before `migrate`, there is none.
+    app.db
+        .batch_execute("DROP TABLE booking_automation_sms, booking_automation_push_tokens, booking_automation_soft_bounces")
+        .await
+        .unwrap();
+    insert_old_rows(&app, 6, 402).await;
+    run_now(&app).await;
+    assert_eq!(count_rows(&app, "booking_automation_events").await, 0);
+}
+
+#[tokio::test]
 async fn old_rows_that_are_still_needed_are_kept() {
     let mut app = App::new().await;
     app.env.insert("RETENTION", "30d".to_owned());

@@ -217,6 +217,8 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         starts_in: Duration::from_secs(65 * 60),
         duration_minutes: Some(60),
         email: "carla@customers.example".to_owned(),
+        phone: None,
+        sms_allowed: false,
         name: Some("Carla".to_owned()),
         timezone: Some(timezone.to_owned()),
         language: Some(language.to_owned()),

@@ -63,7 +63,10 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_notices",
             "booking_automation_opt_outs",
             "booking_automation_preferences",
+            "booking_automation_push_tokens",
             "booking_automation_requests",
+            "booking_automation_sms",
+            "booking_automation_soft_bounces",
             "booking_automation_state",
             "booking_automation_state_changes",
             "booking_automation_suppressions",
@@ -139,7 +142,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "a48cf0085632ee06f8d2c155cc71b2ad731d667d3fca87656d344650e8faaf14",
+        "b467f321c70f8ff053b9c048c064a4bb0cf538fee03e9ba87f02beaec4bf4d44",
     ),
 ];
 
@@ -387,8 +390,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 46,
-        "29 steps, fourteen indexes, the functions, those of the owner, and the triggers, each once"
+        done, 51,
+        "32 steps, sixteen indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

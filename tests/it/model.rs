@@ -312,8 +312,8 @@ impl Mechanism {
     const fn name_and_source(self) -> (&'static str, &'static str, &'static str) {
         const CLAIM: &str = "src/delivery/claim.sql";
         const RECORD: &str = "src/delivery/record.sql";
-        const DELIVERY: &str = "src/delivery/mail_lane.rs";
-        const OUTBOX: &str = "src/delivery/outbox.rs";
+        const DELIVERY: &str = "src/delivery/message_lane.rs";
+        const CANDIDATES: &str = "src/delivery/candidates.rs";
         const OUTCOMES: &str = "src/delivery/outcomes.rs";
         const TRIGGERS: &str = "schema/functions/booking_automation_on_update.sql";
         const FENCE: &str = "WHERE e.id = j.id AND e.status = 'sending' AND e.claim = j.claim";
@@ -350,7 +350,7 @@ impl Mechanism {
             ),
             Self::ChannelLock => (
                 "the claim's lock on the channel",
-                OUTBOX,
+                CANDIDATES,
                 "SELECT FROM public.booking_automation_channels WHERE channel = $1 FOR UPDATE",
             ),
             Self::RowLock => (

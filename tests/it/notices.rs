@@ -1098,6 +1098,14 @@ async fn a_claim_of_reminders_reads_nothing_for_notices() {
     let claim = composed().into_iter().find(|(name, _)| name == "claim");
     let ids = "(SELECT array_agg(id) FROM booking_automation_events)";
     let values = [
+        (
+            "$16::boolean[]",
+            "(SELECT array_agg(false) FROM booking_automation_events)",
+        ),
+        (
+            "$17::text[]",
+            "(SELECT array_agg(NULL::text) FROM booking_automation_events)",
+        ),
         ("$13::uuid[]", "NULL::uuid[]"),
         ("$14::text[]", "NULL::text[]"),
         ("$15::uuid[]", "NULL::uuid[]"),

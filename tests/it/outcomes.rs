@@ -218,14 +218,25 @@ async fn every_ses_answer_has_its_outcome() {
         .collect::<Vec<()>>()
         .await;
 
-    // Every line of the program's table has a test.
-    let (_, table) = include_str!("../../src/channels/email/refusals.rs")
-        .split_once("const REFUSALS")
-        .unwrap();
-    let (table, _) = table.split_once("\n};").unwrap();
-    let codes: BTreeSet<_> = table
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next())
+    // Every line of the program's tables has a test: those of SES, and those of AWS in general.
+    let tables = [
+        (
+            "const REFUSALS",
+            include_str!("../../src/channels/email/refusals.rs"),
+        ),
+        (
+            "const COMMON_REFUSALS",
+            include_str!("../../src/channels/aws/refusals.rs"),
+        ),
+    ];
+    let codes: BTreeSet<_> = tables
+        .iter()
+        .flat_map(|(name, source)| {
+            let (_, table) = source.split_once(name).unwrap();
+            let (table, _) = table.split_once("\n};").unwrap();
+            table.split('(')
+        })
+        .filter_map(|line| line.trim_start().strip_prefix('"')?.split('"').next())
         .filter(|code| *code != "*")
         .collect();
     let tested: BTreeSet<_> = ANSWERS.iter().map(|(_, code, ..)| *code).collect();

@@ -5,9 +5,9 @@ use booking_automation::messages::languages::Language;
 use serde_json::{Value, json};
 
 use crate::app::{App, hours, minutes, noon};
-use crate::client::{Answer, request};
+use crate::client::{Answer, Header, request};
 use crate::http::Server;
-use crate::links::{app_with_links, path_of, reminder};
+use crate::links::{app_with_links, path_of, post, reminder};
 use crate::status::{ask, assert_invalid, support};
 
 fn path(person: &str) -> String {
@@ -25,6 +25,10 @@ async fn put(server: &Server, person: &str, body: &Value) -> Answer {
     .await
 }
 
+fn key_of(key: &str) -> [Header<'_>; 1] {
+    [("Idempotency-Key", key.as_bytes())]
+}
+
 async fn get(server: &Server, person: &str) -> Value {
     let answer = ask(server, "GET", &path(person), &[], b"").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -32,7 +36,8 @@ async fn get(server: &Server, person: &str) -> Value {
 }
 
 fn nothing(person: &str) -> Value {
-    json!({"person_id": person, "language": null, "timezone": null, "quiet_hours": null, "channels": null, "opt_outs": []})
+    json!({"person_id": person, "language": null, "timezone": null, "quiet_hours": null, "channels": null, "phone": null,
+           "sms_allowed": null, "opt_outs": []})
 }
 
 #[tokio::test]
@@ -45,7 +50,9 @@ async fn what_is_stored_replaces_what_was() {
         "language": "pt-BR",
         "timezone": "W. Europe Standard Time",
         "quiet_hours": {"from": "22:00", "to": "06:30"},
-        "channels": ["email"],
+        "channels": ["sms", "push", "email"],
+        "phone": " +1 (206) 555-0100",
+        "sms_allowed": true,
         "opt_outs": ["follow-up", "reminder"],
     });
     let stored = json!({
@@ -53,7 +60,9 @@ async fn what_is_stored_replaces_what_was() {
         "language": "pt",
         "timezone": "Europe/Berlin",
         "quiet_hours": {"from": "22:00", "to": "06:30"},
-        "channels": ["email"],
+        "channels": ["sms", "push", "email"],
+        "phone": "+12065550100",
+        "sms_allowed": true,
         "opt_outs": ["follow-up", "reminder"],
     });
     // A UUID is one person, in whichever form.
@@ -69,6 +78,8 @@ async fn what_is_stored_replaces_what_was() {
     let mut expected = nothing(&customer);
     expected["opt_outs"] = json!(["expired", "reminder"]);
     assert_eq!(get(&server, &customer).await, expected);
+    put(&server, &customer, &json!({"sms_allowed": false})).await;
+    assert_eq!(get(&server, &customer).await["sms_allowed"], false);
     put(&server, &customer, &json!({})).await;
     assert_eq!(get(&server, &customer).await, nothing(&customer));
     // Other names than UUIDs.
@@ -117,6 +128,17 @@ async fn an_error_names_the_member_and_stores_nothing() {
         (json!({"channels": []}), "channels"),
         (json!({"channels": ["webhook"]}), "channels"),
         (json!({"channels": "email"}), "channels"),
+        (json!({"channels": ["sms", "sms"]}), "channels"),
+        (json!({"channels": ["push>sms"]}), "channels"),
+        (json!({"phone": "0206 777 0100"}), "phone"),
+        (json!({"phone": "+44 (0)20 6777 0100"}), "phone"),
+        (json!({"phone": "+1 206 777 0100 ext. 5"}), "phone"),
+        (json!({"phone": "+1206777"}), "phone"),
+        (json!({"phone": ""}), "phone"),
+        (json!({"phone": 12_067_770_100_i64}), "phone"),
+        (json!({"phone": "+1".repeat(51)}), "phone"),
+        (json!({"sms_allowed": "yes"}), "sms_allowed"),
+        (json!({"sms_allowed": 1}), "sms_allowed"),
         (json!({"opt_outs": ["reminders"]}), "opt_outs"),
         // People who leave reminders leave grouped ones, too.
         (json!({"opt_outs": ["grouped-reminder"]}), "opt_outs"),
@@ -127,6 +149,7 @@ async fn an_error_names_the_member_and_stores_nothing() {
     ] {
         let answer = put(&server, &customer, &body).await;
         assert_invalid(&answer, 400, field);
+        assert!(!answer.body.contains("777"), "{answer:?}");
     }
     for person in ["%20", "a%20b", "Zo%C3%AB", "-x", &"x".repeat(401), "%00"] {
         let answer = put(&server, person, &json!({})).await;
@@ -201,6 +224,72 @@ async fn what_support_stores_is_what_the_page_shows_and_the_claim_heeds() {
 }
 
 #[tokio::test]
+async fn what_the_page_does_not_show_stays_as_it_is() {
+    let mut app = app_with_links().await;
+    let link = path_of(&reminder(&app).await);
+    let server = support(&mut app, noon()).await;
+    let customer = app.customer.to_string();
+    let body = json!({
+        "timezone": "Europe/Vienna",
+        "quiet_hours": {"from": "22:00", "to": "06:30"},
+        "channels": ["push", "email"],
+        "phone": "+12065550100",
+        "sms_allowed": false,
+        "opt_outs": ["digest"],
+    });
+    put(&server, &customer, &body).await;
+    let page = request(server.port, "GET", &link, &[], b"").await;
+    assert!(!page.body.contains("2065550100"), "{}", page.body);
+    for (form, opt_outs) in [
+        (
+            "shown=reminder+digest&wants-digest=on&language-shown=en&language=de",
+            json!(["reminder"]),
+        ),
+        ("List-Unsubscribe=One-Click", json!(["reminder"])),
+    ] {
+        let page = post(&server, &link, form).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        let mut expected = body.clone();
+        expected["person_id"] = json!(customer);
+        expected["language"] = json!("de");
+        expected["opt_outs"] = opt_outs;
+        assert_eq!(get(&server, &customer).await, expected, "{form}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_goes_by_no_channel_that_was_not_chosen() {
+    let mut app = App::new().await;
+    let server = support(&mut app, noon()).await;
+    let customer = app.customer.to_string();
+    for (channels, chain, outcome) in [
+        (json!(["sms", "push"]), "email", "24h skipped not_chosen"),
+        (json!(["sms", "email"]), "email", "24h completed"),
+        (json!(["email"]), "push>email", "24h completed"),
+        (
+            json!(["push", "sms"]),
+            "push>email",
+            "24h skipped not_chosen",
+        ),
+    ] {
+        put(&server, &customer, &json!({"channels": channels})).await;
+        app.sql(
+            "UPDATE reminder_rules SET channels = ARRAY[$1], effective_from = '2020-01-01' WHERE name = '24h'",
+            &[&chain],
+        )
+        .await;
+        app.sql(
+            "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+            &[],
+        )
+        .await;
+        let id = app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        assert_eq!(app.reminders(id).await, [outcome], "{channels} {chain}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_forgotten_has_no_choices_and_no_links() {
     let mut app = app_with_links().await;
     let mail = reminder(&app).await;
@@ -212,6 +301,8 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
         "timezone": "UTC",
         "quiet_hours": {"from": "22:00", "to": "06:30"},
         "channels": ["email"],
+        "phone": "+12065550100",
+        "sms_allowed": true,
         "opt_outs": ["reminder", "expired"],
     });
     let key = [("Idempotency-Key", b"k".as_slice())];
@@ -224,27 +315,49 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
     )
     .await;
     assert_eq!(stored.status, 200, "{stored:?}");
-    // The provider's choices stay.
+    // The provider's choices stay, and so do their devices.
     put(&server, &app.provider.to_string(), &body).await;
+    for (person, token) in [
+        (app.customer, "a"),
+        (app.customer, "b"),
+        (app.provider, "c"),
+    ] {
+        let device = format!("/people/{person}/push-tokens/{token}");
+        assert_eq!(
+            ask(&server, "PUT", &device, &key_of(token), b"")
+                .await
+                .status,
+            201
+        );
+    }
     let forget = format!("/people/{customer}");
     let forgotten = ask(&server, "DELETE", &forget, &[], b"").await;
     assert_eq!(
         forgotten.json(),
-        json!({"person_id": customer, "choices": 6, "messages": 1, "not_sent": 0, "feedback": 0, "reasons": 0,
+        json!({"person_id": customer, "choices": 10, "messages": 1, "not_sent": 0, "feedback": 0, "reasons": 0,
                "under_way": 0, "remaining": 0})
     );
     assert_eq!(get(&server, &customer).await, nothing(&customer));
     // What stays is when that was.
-    let left = "SELECT concat_ws(' ', num_nonnulls(language, timezone, quiet_from, quiet_until, channels),
+    let left = "SELECT concat_ws(' ', num_nonnulls(language, timezone, quiet_from, quiet_until, channels, phone, sms_allowed),
                        (SELECT count(*) FROM booking_automation_opt_outs o WHERE o.person_id = p.person_id), links_from IS NOT NULL)
                   FROM booking_automation_preferences p WHERE p.person_id = $1";
     assert_eq!(app.column(left, &[&customer]).await, ["0 0 t"]);
     let of_provider = get(&server, &app.provider.to_string()).await;
-    for member in ["language", "quiet_hours", "channels"] {
+    for member in [
+        "language",
+        "quiet_hours",
+        "channels",
+        "phone",
+        "sms_allowed",
+    ] {
         assert_eq!(of_provider[member], body[member], "{member}");
     }
-    let sql = "SELECT count(*)::text FROM booking_automation_requests";
-    assert_eq!(app.column(sql, &[]).await, ["0"]);
+    let devices = "SELECT token FROM booking_automation_push_tokens";
+    assert_eq!(app.column(devices, &[]).await, ["c"]);
+    // The answers for repeated requests: only that to the provider's.
+    let sql = "SELECT answer ->> 'person_id' FROM booking_automation_requests";
+    assert_eq!(app.column(sql, &[]).await, [app.provider.to_string()]);
     for method in ["GET", "POST"] {
         let body = b"List-Unsubscribe=One-Click";
         let kind = [(
@@ -270,7 +383,7 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
     assert_eq!(page.status, 200, "{page:?}");
     // A person without bookings, by another name, and once more.
     put(&server, "somebody@people.example", &body).await;
-    for choices in [6, 0] {
+    for choices in [8, 0] {
         let forgotten = ask(
             &server,
             "DELETE",
@@ -296,9 +409,38 @@ async fn whoever_is_forgotten_has_no_choices_and_no_links() {
 }
 
 #[tokio::test]
+async fn an_old_revocation_is_deleted_with_old_keys_where_nothing_was_chosen_since() {
+    let app = app_with_links().await;
+    app.sql(
+        "INSERT INTO booking_automation_preferences (person_id, links_from, language, phone, sms_allowed, channels, calendar_from)
+         SELECT person, now() - age::interval, language, phone, sms_allowed, channels, now() - calendar::interval
+           FROM (VALUES ('old', '4 years', NULL, NULL, NULL::boolean, NULL::text[], NULL),
+                        ('old feed', '4 years', NULL, NULL, NULL, NULL, '4 years'),
+                        ('new', '2 years', NULL, NULL, NULL, NULL, NULL),
+                        ('feed', '4 years', NULL, NULL, NULL, NULL, '2 years'),
+                        ('language', '4 years', 'de', NULL, NULL, NULL, NULL),
+                        ('phone', '4 years', NULL, '+12065550100', NULL, NULL, NULL),
+                        ('not agreed', '4 years', NULL, NULL, false, NULL, NULL),
+                        ('channels', '4 years', NULL, NULL, NULL, '{sms}', NULL))
+                AS chosen (person, age, language, phone, sms_allowed, channels, calendar)",
+        &[],
+    )
+    .await;
+    let age =
+        "UPDATE booking_automation_link_keys SET created_at = created_at - interval '91 days'";
+    app.sql(age, &[]).await;
+    reminder(&app).await;
+    let left = "SELECT person_id FROM booking_automation_preferences ORDER BY 1";
+    assert_eq!(
+        app.column(left, &[]).await,
+        ["channels", "feed", "language", "new", "not agreed", "phone"]
+    );
+}
+
+#[tokio::test]
 async fn before_migrate_nothing_can_be_stored() {
     let mut app = App::new().await;
-    let drop = "DROP TABLE booking_automation_opt_outs, booking_automation_preferences";
+    let drop = "DROP TABLE booking_automation_opt_outs, booking_automation_preferences, booking_automation_push_tokens, booking_automation_soft_bounces";
     app.db.batch_execute(drop).await.unwrap();
     let server = support(&mut app, noon()).await;
     let customer = app.customer.to_string();

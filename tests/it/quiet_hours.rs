@@ -579,10 +579,10 @@ async fn a_notice_about_no_start_ahead_waits_for_the_end_of_quiet_hours() {
         set_status(&app, id, status).await;
     }
     let others = "INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, revision, starts_at, scheduled_at, next_attempt_at)
-                  VALUES ($1, 'reminder_sent', 'pending', '24h', 'customer', 'sms', 1, $2, $2, '2020-01-01')";
+                  VALUES ($1, 'reminder_sent', 'pending', '24h', 'customer', 'letter', 1, $2, $2, '2020-01-01')";
     app.sql(others, &[&ahead, &noon()]).await;
     app.run(noon() + minutes(1)).await;
-    let of_others = "SELECT to_char(next_attempt_at, 'YYYY') FROM booking_automation_events WHERE channel = 'sms'";
+    let of_others = "SELECT to_char(next_attempt_at, 'YYYY') FROM booking_automation_events WHERE channel = 'letter'";
     assert_eq!(app.column(of_others, &[]).await, ["2020"]);
     // The cancellation is about a start ahead.
     let sql = "SELECT concat_ws(' ', rule, status, event_data #>> '{quiet_hours,until}', attempts) FROM booking_automation_events

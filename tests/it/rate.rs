@@ -250,7 +250,7 @@ async fn a_warm_process_asks_for_the_rate_again_when_the_answer_is_old() {
 async fn a_missing_row_of_the_channel_is_an_error_that_says_what_to_do() {
     let app = App::new().await;
     create_due_bookings(&app, 3).await;
-    let channel = "UPDATE booking_automation_channels SET channel = $1";
+    let channel = "UPDATE booking_automation_channels SET channel = $1 WHERE channel = 'email'";
     app.sql(channel, &[&"Email"]).await;
     let arguments = ["run", "--for", "8s", "--as-of", &noon().to_rfc3339()];
     let said = app.call(&arguments).await;
@@ -341,7 +341,10 @@ async fn the_send_rate_is_stored_as_the_time_of_the_next_message() {
         .await
         .summary();
     let next: DateTime<Utc> = app
-        .one("SELECT next_at FROM booking_automation_channels", &[])
+        .one(
+            "SELECT next_at FROM booking_automation_channels WHERE channel = 'email'",
+            &[],
+        )
         .await
         .get(0);
     let sent = app.ses.mails().len() as i64;

@@ -216,9 +216,9 @@ async fn pending_sending_and_failed_reminders_are_described() {
         sentences(&told, "happened"),
         [
             "The a reminder to the customer by email waits to be sent.",
-            "The b reminder to the customer by email waits for its next attempt: the mail provider asked to slow down.",
+            "The b reminder to the customer by email waits for its next attempt: the messaging service asked to slow down.",
             "The c reminder to the customer by email is being sent.",
-            "The d reminder to the customer by email failed permanently: the mail provider rejected the message permanently.",
+            "The d reminder to the customer by email failed permanently: the messaging service rejected the message permanently.",
         ]
     );
     assert!(told["happened"][0].get("attempts").is_none(), "{told}");
@@ -285,7 +285,7 @@ async fn each_reason_for_not_reminding_has_a_sentence() {
     assert_eq!(
         sentences(&told, "happened"),
         [
-            "The 24h reminder to the customer by email waits for its next attempt: the mail provider asked to slow down."
+            "The 24h reminder to the customer by email waits for its next attempt: the messaging service asked to slow down."
         ]
     );
     assert!(told["happened"][0]["next_attempt_at"].is_string());
@@ -531,4 +531,146 @@ async fn planned_entries_happen_as_planned_within_a_week() {
         let happened: BTreeSet<_> = app.column(sql, &[id, &noon()]).await.into_iter().collect();
         assert_eq!(happened, plan, "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_chain_says_which_channel_was_used_and_why_no_earlier_one() {
+    let mut app = App::new().await;
+    for sql in [
+        "UPDATE reminder_rules SET channels = '{push>sms>email}' WHERE name <> '15m'",
+        "UPDATE reminder_rules SET effective_from = '2020-01-01'",
+    ] {
+        app.sql(sql, &[]).await;
+    }
+    let id = app.confirmed(noon() + hours(23)).await;
+    app.run(noon()).await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
+    let note = "not by push: the channel is not set up; not by SMS: the channel is not set up";
+    assert_eq!(
+        sentences(&told, "happened"),
+        [format!(
+            "The 24h reminder to the customer by email was sent. N{}.",
+            &note[1..]
+        )]
+    );
+    assert_eq!(
+        sentences(&told, "planned")[..2],
+        [
+            "The 1h reminder to the customer by push, else SMS, else email will be sent.",
+            "The 15m reminder to the customer by email will be sent.",
+        ]
+    );
+    let sent = &told["happened"][0];
+    assert_eq!(
+        [&sent["channel"], &sent["via"], &sent["route"]],
+        [
+            &json!("push>sms>email"),
+            &json!("email"),
+            &json!(format!("by email; {note}"))
+        ]
+    );
+    let steps = sent["chain"].as_array().unwrap();
+    let left: Vec<_> = steps
+        .iter()
+        .map(|step| [&step["channel"], &step["reason"]])
+        .collect();
+    assert_eq!(left, [["push", "not_set_up"], ["sms", "not_set_up"]]);
+    assert!(
+        steps[0]["at"].as_str().unwrap().ends_with("+00:00"),
+        "{steps:?}"
+    );
+    let planned = &told["planned"];
+    assert_eq!(
+        (&planned[0]["via"], planned[0].get("chain")),
+        (&json!("push"), None)
+    );
+    assert_eq!(
+        (planned[1].get("via"), planned[1].get("route")),
+        (None, None)
+    );
+
+    // The trail and the preview say the same.
+    let server = support(&mut app, noon()).await;
+    let path = format!("/events?booking={id}");
+    let trail = ask(&server, "GET", &path, &[], b"").await.json();
+    let event = &trail["events"][0];
+    for member in ["channel", "via", "route", "chain"] {
+        assert_eq!(event[member], sent[member], "{member}");
+    }
+    let preview = ask(&server, "GET", "/preview?for=24h", &[], b"")
+        .await
+        .json();
+    let rules = preview["rules"].as_array().unwrap();
+    let told: Vec<_> = rules
+        .iter()
+        .map(|rule| json!([rule["rule"], rule["via"], rule["route"], rule["send"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["15m", null, null, 1]),
+            json!(["1h", "push", "by push, else SMS, else email", 1])
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_a_later_channel_or_follows_another_says_so() {
+    let mut app = App::new().await;
+    let id = app.confirmed(noon() + hours(23)).await;
+    let first = Uuid::from_u128(7);
+    app.sql(
+        "INSERT INTO booking_automation_events
+                (booking_id, event_type, rule, audience, channel, via, status, revision, starts_at, scheduled_at, next_attempt_at, event_data)
+         SELECT $1, 'reminder_sent', rule, 'customer', channel, via, status, 1, $2::timestamptz + interval '23 hours', $2,
+                CASE status WHEN 'pending' THEN $2 END, data
+           FROM (VALUES ('24h', 'push>sms>email', 'sms', 'pending',
+                         '{\"chain\": [{\"channel\": \"push\", \"reason\": \"no_device\", \"at\": \"2026-03-01T11:00:00Z\"}]}'::jsonb),
+                        ('1h', 'email', NULL, 'completed', jsonb_build_object('follows', $3::uuid, 'followed_reason', 'bounced')))
+                AS message (rule, channel, via, status, data)",
+        &[&id, &noon(), &first],
+    )
+    .await;
+    let told = fetch_timeline(&mut app, id, noon()).await;
+    let mut happened = sentences(&told, "happened");
+    happened.sort();
+    assert_eq!(
+        happened,
+        [
+            "The 1h reminder to the customer by email was sent. It follows a message that bounced.",
+            "The 24h reminder to the customer by SMS, else email waits to be sent. Not by push: the app is no longer \
+             registered on any device of the recipient.",
+        ]
+    );
+    let follows = told["happened"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["rule"] == "1h")
+        .unwrap();
+    assert_eq!(
+        [&follows["follows"], &follows["via"], &follows["route"]],
+        [
+            &json!(first),
+            &json!("email"),
+            &json!("by email; it follows a message that bounced")
+        ]
+    );
+    let server = support(&mut app, noon()).await;
+    let preview = ask(&server, "GET", "/preview?for=2m", &[], b"")
+        .await
+        .json();
+    let rules = preview["rules"].as_array().unwrap();
+    let waiting = rules
+        .iter()
+        .find(|rule| rule["channel"] == "push>sms>email")
+        .unwrap();
+    assert_eq!(
+        [&waiting["channel"], &waiting["via"], &waiting["route"]],
+        [
+            &json!("push>sms>email"),
+            &json!("sms"),
+            &json!("by SMS, else email")
+        ]
+    );
 }

@@ -2097,7 +2097,7 @@ fn ensure_read_by_index(plans: &[String], statistics: &str) {
     };
     for plan in of("-- Locks the messages of a page") {
         assert!(
-            plan.matches("Index Cond: ((starts_at IS NOT NULL) AND (starts_at ")
+            plan.matches("= 'email'::text) AND (starts_at IS NOT NULL) AND (starts_at ")
                 .count()
                 == 2,
             "{statistics}: {plan}"

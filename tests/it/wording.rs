@@ -456,6 +456,48 @@ async fn preview_shows_each_kind_in_each_language_with_its_segments() {
     }
 }
 
+#[tokio::test]
+async fn check_warns_of_texts_for_sms_that_cost_more_than_they_need_to() {
+    let app = App::new().await;
+    for (kind, language, body) in [
+        ("reminder", "en", "Soon: { $service }, { $starts-in }"),
+        ("confirmed", "en", "See you at { $when } ✓"),
+        ("cancelled", "en", &"No. ".repeat(41)),
+        ("expired", "en", &"ł".repeat(71)),
+        // The language itself is outside the alphabet.
+        ("reminder", "ja", "{ $service }"),
+        (
+            "reminder",
+            "pl",
+            "Wkrótce: { $service }, { $starts-in }, { $when }",
+        ),
+        ("confirmed", "xx", "–"),
+    ] {
+        own(&app, kind, language, "short", body).await;
+    }
+    own(&app, "reminder", "en", "subject", "Soon –").await;
+    let checked = app.call(&["template", "check"]).await;
+    insta::assert_snapshot!("check_sms", checked.stdout);
+    assert!(!checked.success, "one is broken");
+    app.sql(
+        "DELETE FROM booking_automation_templates WHERE language = 'xx'",
+        &[],
+    )
+    .await;
+    let checked = app.call(&["template", "check"]).await;
+    assert!(
+        checked.success,
+        "warnings are no errors: {}",
+        checked.stderr
+    );
+    assert_eq!(
+        checked.stdout.matches("warning").count(),
+        4,
+        "{}",
+        checked.stdout
+    );
+}
+
 fn settings() -> MessageSettings {
     MessageSettings {
         default_language: Language::matching("en").unwrap(),

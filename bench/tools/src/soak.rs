@@ -4,13 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use booking_automation::channels::email::Ses;
-use booking_automation::channels::email::settings::EmailSettings;
 use booking_automation::channels::webhook::settings::WebhookSettings;
 use booking_automation::database::Database;
 use booking_automation::database::migrate;
 use booking_automation::database::settings::DatabaseSettings;
-use booking_automation::delivery::Mailer;
+use booking_automation::delivery::Messengers;
 use booking_automation::delivery::webhooks::WebhookDispatcher;
 use booking_automation::operations::check::finding::MigrateOptions;
 use booking_automation::operations::migration::check_and_migrate;
@@ -49,19 +47,14 @@ impl Soak {
         )
         .await?;
         let backend = Backend::connect().await?;
-        let delivery = EmailSettings::from_environment(&environment)?;
-        let ses = Ses::new(&delivery).await?;
+        let messengers = Messengers::from_environment(&environment).await?;
         let pass = PassSettings {
             retention: RetentionSettings { events: RETENTION },
             ..PassSettings::from_environment(&environment)?
         };
         let dispatcher = WebhookDispatcher::new(WebhookSettings::from_environment(&environment)?);
-        let automation = Automation::new(
-            Database::new(&settings, 1)?,
-            pass,
-            Mailer::new(delivery, ses),
-            dispatcher,
-        );
+        let automation =
+            Automation::new(Database::new(&settings, 1)?, pass, messengers, dispatcher);
 
         let until = Instant::now() + Duration::from_secs_f64(self.minutes * 60.0);
         let first = Utc::now();
@@ -74,8 +67,9 @@ impl Soak {
                 as_of: Some(now),
                 ..Call::until(deadline)
             };
-            let Summary::Completed(work) = tick::run(&automation, &Trigger::Cli, &call).await?
-            else {
+            // Boxed: the compiler limits how deep futures nest.
+            let pass = Box::pin(tick::run(&automation, &Trigger::Cli, &call));
+            let Summary::Completed(work) = pass.await? else {
                 anyhow::bail!("a pass was skipped")
             };
             passes.push(started.elapsed().as_secs_f64() * 1000.0);

@@ -1,7 +1,4 @@
 //! Amazon SES: sends one message and classifies the answer.
-//!
-//! SES has no idempotency key, so the SDK's retries are off: after a lost answer, they would send a
-//! second mail. The outbox decides on retries.
 
 mod envelope;
 mod mime;
@@ -10,44 +7,32 @@ pub mod sender;
 pub mod settings;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use aws_config::Region;
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::http::HttpResponse;
-use aws_sdk_sesv2::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_sesv2::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sesv2::error::{BoxError, BuildError};
-use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
     RawMessage,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::channels::Outcome;
+use crate::channels::aws::{LeaveBy, client_config, outcome_in_time, read_region};
 pub(crate) use crate::channels::email::envelope::Envelope;
 use crate::channels::email::mime::Mime;
-use crate::channels::email::refusals::{TooLate, classify, is_raw_denied};
+use crate::channels::email::refusals::{classify, is_raw_denied};
 use crate::channels::email::settings::EmailSettings;
 use crate::channels::timing::Timing;
+use crate::channels::{Outcome, TimeLimits};
 use crate::messages::Message;
 use crate::messages::calendar::Appointment;
 use crate::primitives::email_address::Address;
 use crate::primitives::settings::SettingError;
 
-/// How long an idle connection is kept. It is far below a minute: a connection that died while the
-/// function was frozen looks open, and would make the first messages' outcomes unknown.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The message tag that SES returns in its events.
 pub(crate) const EVENT_TAG: &str = "event_id";
 
@@ -73,21 +58,8 @@ impl Ses {
     /// # Errors
     /// When no region is set.
     pub async fn new(settings: &EmailSettings) -> Result<Self, SettingError> {
-        // The SDK's default chain also asks the instance metadata service, and would wait for it
-        // where there is none.
-        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new())
-            .region()
-            .await
-            .filter(|region| !region.as_ref().is_empty())
-            .ok_or_else(|| {
-                SettingError::new(
-                    "AWS_REGION",
-                    "is not set: it takes the region of SES, such as eu-central-1",
-                )
-            })?;
         Ok(Self {
-            region,
+            region: read_region("SES").await?,
             client: OnceCell::new(),
             from: settings.from.header(),
             from_address: settings.from.address().clone(),
@@ -100,21 +72,8 @@ impl Ses {
     async fn client(&self) -> &Client {
         self.client
             .get_or_init(async || {
-                let http = aws_smithy_http_client::Builder::new()
-                    .pool_idle_timeout(IDLE_TIMEOUT)
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https();
-                let timeouts = TimeoutConfig::builder()
-                    .connect_timeout(self.timing.connect)
-                    .operation_timeout(self.timing.request);
-                let config = aws_config::from_env()
-                    .region(self.region.clone())
-                    .http_client(http)
-                    .retry_config(RetryConfig::disabled())
-                    .timeout_config(timeouts.build())
-                    .load()
-                    .await;
-                Client::new(&config)
+                let config = client_config(self.region.clone(), self.timing);
+                Client::new(&config.load().await)
             })
             .await
     }
@@ -133,7 +92,7 @@ impl Ses {
         }
     }
 
-    /// Sends one message, once. After `leave_by` it sends nothing.
+    /// Sends one message, once, within these limits.
     ///
     /// A complete mail needs a permission of its own, which a role from before 0.3.0 lacks. Then
     /// the mail is sent without its appointment: SES refused the first request, so no mail left.
@@ -142,9 +101,20 @@ impl Ses {
         event_id: Uuid,
         envelope: &Envelope,
         message: &Message,
-        leave_by: Instant,
+        limits: TimeLimits,
     ) -> Outcome {
-        let request = async |content| self.request(event_id, envelope, content, leave_by).await;
+        let send = async |leave_by| self.send_by(event_id, envelope, message, leave_by).await;
+        outcome_in_time(limits, send).await
+    }
+
+    async fn send_by(
+        &self,
+        event_id: Uuid,
+        envelope: &Envelope,
+        message: &Message,
+        leave_by: LeaveBy,
+    ) -> Outcome {
+        let request = async |content| self.request(event_id, envelope, content, &leave_by).await;
         let may_send_raw = !self.is_raw_denied.load(Ordering::Relaxed);
         let mut answer = match message.calendar.as_ref().filter(|_| may_send_raw) {
             Some(appointment) => request(self.raw(envelope, message, appointment)).await,
@@ -165,6 +135,7 @@ impl Ses {
             },
             Ok(message_id) => Outcome::Sent {
                 message_id: Some(message_id),
+                parts: None,
             },
             Err(error) => classify(&error, &self.from_address),
         }
@@ -175,7 +146,7 @@ impl Ses {
         event_id: Uuid,
         envelope: &Envelope,
         content: Result<EmailContent, BuildError>,
-        leave_by: Instant,
+        leave_by: &LeaveBy,
     ) -> Result<String, SdkError<SendEmailError, HttpResponse>> {
         let content = content.map_err(SdkError::construction_failure)?;
         let to = envelope.to.as_str();
@@ -199,7 +170,7 @@ impl Ses {
             .email_tags(tag.map_err(SdkError::construction_failure)?)
             .set_configuration_set_name(self.configuration_set.clone())
             .customize()
-            .interceptor(LeaveBy(leave_by))
+            .interceptor(leave_by.clone())
             .send()
             .await?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
@@ -221,30 +192,6 @@ impl Ses {
         let data = Blob::new(mail.to_string());
         let raw = RawMessage::builder().data(data).build()?;
         Ok(EmailContent::builder().raw(raw).build())
-    }
-}
-
-/// Stops a request after this time. Fetching credentials may take seconds, and the message's facts
-/// would be out of date.
-#[derive(Debug)]
-struct LeaveBy(Instant);
-
-impl Intercept for LeaveBy {
-    fn name(&self) -> &'static str {
-        "LeaveBy"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if Instant::now() < self.0 {
-            Ok(())
-        } else {
-            Err(TooLate.into())
-        }
     }
 }
 

@@ -5,12 +5,14 @@
 
 mod bookings;
 mod calendar;
+mod costs;
 mod errors;
 mod guard;
 mod notices;
 mod people;
 mod preferences;
 mod preview;
+mod push_tokens;
 mod trail;
 
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub(crate) fn routes(
         .route("/bookings/{id}/block", any(bookings::lift_block))
         .route("/bookings/{id}/cancellation", any(bookings::cancellation))
         .route("/bookings/{id}/timeline", any(bookings::timeline))
+        .route("/costs", any(costs::costs))
         .route("/events", any(trail::list_events))
         .route("/notices/held", any(notices::list_held))
         .route(
@@ -61,6 +64,11 @@ pub(crate) fn routes(
         .route("/people/{id}/calendar", any(calendar::calendar))
         .route("/people/{id}/messages", any(people::erase_messages))
         .route("/people/{id}/preferences", any(preferences::preferences))
+        .route("/people/{id}/push-tokens", any(push_tokens::push_tokens))
+        .route(
+            "/people/{id}/push-tokens/{token}",
+            any(push_tokens::push_token),
+        )
         .route("/preview", any(preview::preview))
         .with_state(Arc::new(Api {
             places,

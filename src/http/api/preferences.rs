@@ -15,19 +15,26 @@ use crate::http::problem::{Problem, method_not_allowed};
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::Language;
 use crate::people::preferences::{Preferences, read_preferences, store_preferences};
+use crate::primitives::phone_number::PhoneNumber;
 use crate::primitives::zones::{iana_name, known_zone};
 
 /// Members of the body.
-const MEMBERS: [&str; 5] = [
+const MEMBERS: [&str; 7] = [
     "language",
     "timezone",
     "quiet_hours",
     "channels",
+    "phone",
+    "sms_allowed",
     "opt_outs",
 ];
 /// The channels that reach people.
-const CHANNELS: [&str; 1] = [Channel::Email.as_str()];
-/// Longest language and time zone, in characters.
+const CHANNELS: [&str; 3] = [
+    Channel::Email.as_str(),
+    Channel::Sms.as_str(),
+    Channel::Push.as_str(),
+];
+/// Longest language, time zone and phone number, in characters.
 const LONGEST: usize = 100;
 
 /// `GET` and `PUT /people/{id}/preferences`
@@ -76,6 +83,8 @@ fn answer(person: &str, preferences: &Preferences) -> Value {
         "timezone": preferences.timezone,
         "quiet_hours": quiet_hours,
         "channels": preferences.channels,
+        "phone": preferences.phone.as_ref().map(PhoneNumber::as_str),
+        "sms_allowed": preferences.sms_allowed,
         "opt_outs": preferences.opt_outs,
     })
 }
@@ -99,6 +108,8 @@ fn parse(body: &BodyParams) -> Result<Preferences, Problem> {
         timezone,
         quiet_hours,
         channels,
+        phone: parse_phone(body)?,
+        sms_allowed: body.optional_flag("sms_allowed")?,
         opt_outs: body
             .optional_names("opt_outs", &kinds)?
             .unwrap_or_default()
@@ -121,6 +132,21 @@ fn parse_language(body: &BodyParams) -> Result<Option<String>, Problem> {
         )
     })?;
     Ok(Some(language.tag().to_owned()))
+}
+
+/// In E.164, also of a number with spaces and the like. An error does not repeat the number.
+fn parse_phone(body: &BodyParams) -> Result<Option<PhoneNumber>, Problem> {
+    const NAME: &str = "phone";
+    let Some(number) = body.optional_text(NAME, LONGEST)? else {
+        return Ok(None);
+    };
+    let number = PhoneNumber::parse(&number);
+    number.map(Some).map_err(|error| {
+        malformed(
+            NAME,
+            &format!("takes a number such as +12065550100: {error}"),
+        )
+    })
 }
 
 /// The IANA name, also of a name in Windows.

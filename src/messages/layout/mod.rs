@@ -98,7 +98,7 @@ pub(super) fn lay_out(
         facts,
         attendance: attendance(phrases, asks)?,
         join: Link::new(phrases, "join", join)?,
-        booking: Link::new(phrases, "your-booking", booking)?,
+        booking: Link::new(phrases, "your-booking", booking.clone())?,
         preferences: Link::new(
             phrases,
             "choose-messages",
@@ -115,6 +115,7 @@ pub(super) fn lay_out(
         html: Html { page: &page, look }.render()?,
         subject: page.subject,
         short: draft.short,
+        link: booking,
         calendar: None,
     })
 }

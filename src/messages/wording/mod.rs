@@ -139,6 +139,17 @@ impl Wording {
         }
     }
 
+    /// The owner's texts for SMS that are used: the row, and the kind and language that it is for.
+    pub fn short_texts(&self) -> Vec<(&str, KindName, &'static Language)> {
+        let used = (self.overrides.values())
+            .filter(|own| own.part.name == SHORT && own.failed.get().is_none());
+        let mut texts: Vec<_> = used
+            .filter_map(|own| Some((&*own.row, own.part.kind?, own.language)))
+            .collect();
+        texts.sort_by_key(|(row, ..)| *row);
+        texts
+    }
+
     /// The rows that are not used, and those that failed so far.
     pub fn broken(&self) -> Vec<BrokenText> {
         let failed = self.overrides.values().filter_map(|own| {
@@ -210,6 +221,8 @@ impl Override {
     }
 }
 
+/// The part of a message that SMS consist of.
+const SHORT: &str = "short";
 /// Enough for each value of each variable that has few.
 const SAMPLES: usize = 10;
 

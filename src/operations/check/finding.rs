@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::Channels;
 use crate::primitives::names::named;
 
 named! {
@@ -45,6 +46,8 @@ named! {
         Settings = "settings",
         /// Notices that wait for a decision.
         Notices = "notices",
+        /// The channels of the rules.
+        Channels = "channels",
         /// The owner's own texts of messages.
         Templates = "templates",
         /// How long the sweep takes.
@@ -58,7 +61,10 @@ named! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Only to know.
-    Check,
+    Check {
+        /// The channels that the settings set up.
+        set_up: Channels,
+    },
     /// The schema is to be migrated next.
     Migrate(MigrateOptions),
 }
@@ -76,6 +82,14 @@ pub struct MigrateOptions {
 }
 
 impl Intent {
+    /// The channels that are set up; `None`: the settings do not matter.
+    pub(crate) fn set_up(self) -> Option<Channels> {
+        match self {
+            Self::Check { set_up } => Some(set_up),
+            Self::Migrate(_) => None,
+        }
+    }
+
     pub(crate) fn creates_base_tables(self) -> bool {
         matches!(self, Self::Migrate(options) if options.create_base_tables)
     }

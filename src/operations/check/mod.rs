@@ -3,8 +3,10 @@
 //!
 //! Each part has a transaction of its own, since a failed statement ends one.
 
+mod chains;
 mod columns;
 pub mod finding;
+mod foreign;
 mod functions;
 mod notices;
 mod own_tables;
@@ -85,7 +87,7 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
     };
     let is_migrated = steps.contains(REQUIRED);
     look_at_rights(looks, &relations, intent, is_migrated).await;
-    if intent == Intent::Check {
+    if matches!(intent, Intent::Check { .. }) {
         looks.findings.push(migrated(is_migrated));
     }
     looks
@@ -104,6 +106,11 @@ async fn look_at_all(looks: &mut Looks<'_>, intent: Intent) -> Option<bool> {
             looks.findings.push(columns::added_already());
         }
         look_at_bookings(looks, &steps, &relations, adds_columns).await?;
+    }
+    if steps.contains(chains::ALLOWS_CHAINS) {
+        let look =
+            async |transaction: &Transaction| chains::look(transaction, intent.set_up()).await;
+        looks.look(Topic::Channels, look).await;
     }
     Some(relations.are_only_ours() || intent.creates_base_tables())
 }

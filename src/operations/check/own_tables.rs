@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::database::schema::INDEXES;
 use crate::database::{Result, Transaction};
 use crate::operations::check::finding::{Finding, Topic};
+use crate::operations::check::foreign::{foreign_indexes, foreign_keys};
 use crate::operations::check::functions::is_trusted_sql;
 
 /// A table of ours.
@@ -62,6 +62,7 @@ const OWN_TABLES: &[OwnTable] = &[
             ),
             ("27_groups", "led_by uuid, led_attempt int4"),
             ("28_recipients", "recipient text"),
+            ("30_via", "via text"),
         ],
         ..table("booking_automation_events", "05_own_tables", EVENTS)
     },
@@ -114,11 +115,14 @@ const OWN_TABLES: &[OwnTable] = &[
         "id int8, event_id uuid, booking_id uuid, kind text, message_id text, \
          occurred_at timestamptz, details jsonb, created_at timestamptz",
     ),
-    table(
-        "booking_automation_suppressions",
-        "11_feedback",
-        "address_hash bytea, reason text, message_id text, created_at timestamptz",
-    ),
+    OwnTable {
+        added: &[("32_receipts", "until timestamptz")],
+        ..table(
+            "booking_automation_suppressions",
+            "11_feedback",
+            "address_hash bytea, reason text, message_id text, created_at timestamptz",
+        )
+    },
     table(
         "booking_automation_hash_key",
         "11_feedback",
@@ -201,12 +205,16 @@ const OWN_TABLES: &[OwnTable] = &[
         "24_people",
         "id int4, secret bytea, created_at timestamptz",
     ),
-    table(
-        "booking_automation_preferences",
-        "24_people",
-        "person_id text, language text, timezone text, quiet_from time, quiet_until time, \
-         channels _text, links_from timestamptz, calendar_from timestamptz, updated_at timestamptz",
-    ),
+    OwnTable {
+        added: &[("31_channels", "phone text, sms_allowed bool")],
+        ..table(
+            "booking_automation_preferences",
+            "24_people",
+            "person_id text, language text, timezone text, quiet_from time, quiet_until time, \
+             channels _text, links_from timestamptz, calendar_from timestamptz, \
+             updated_at timestamptz",
+        )
+    },
     table(
         "booking_automation_opt_outs",
         "24_people",
@@ -221,6 +229,21 @@ const OWN_TABLES: &[OwnTable] = &[
         "booking_automation_attendance",
         "26_attendance",
         "booking_id uuid, person_id text, starts_at timestamptz, answered_at timestamptz",
+    ),
+    table(
+        "booking_automation_push_tokens",
+        "31_channels",
+        "token text, person_id text, seen_at timestamptz",
+    ),
+    table(
+        "booking_automation_sms",
+        "31_channels",
+        "event_id uuid, address_hash bytea, claimed_at timestamptz",
+    ),
+    table(
+        "booking_automation_soft_bounces",
+        "32_receipts",
+        "address_hash bytea, message_id text, event_id uuid, bounced_at timestamptz",
     ),
 ];
 
@@ -339,53 +362,4 @@ impl OwnTable {
             format!("the program needs this name; run: ALTER TABLE public.{name} RENAME TO …;"),
         )
     }
-}
-
-/// With such a key, deleting a booking or a user would fail on the trail, or delete it.
-async fn foreign_keys(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let sql = "SELECT quote_ident(conname) AS key FROM pg_constraint
-                WHERE conrelid = to_regclass('public.booking_automation_events') AND contype = 'f'";
-    let rows = transaction.query(sql, &[]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let key: &str = row.get("key");
-            Finding::error(
-                Topic::Names,
-                format!(
-                    "booking_automation_events has the foreign key {key}: deleting a user would \
-                     fail on it"
-                ),
-                format!("run: ALTER TABLE booking_automation_events DROP CONSTRAINT {key};"),
-            )
-        })
-        .collect())
-}
-
-/// An index is built only where its name is free.
-async fn foreign_indexes(transaction: &Transaction) -> Result<Vec<Finding>> {
-    let sql = "SELECT c.relname::text AS name FROM pg_class c
-                 LEFT JOIN pg_index i ON i.indexrelid = c.oid
-                WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
-                  AND (i.indrelid = ANY (ARRAY[to_regclass('public.bookings'),
-                                               to_regclass('public.booking_automation_events')]))
-                      IS NOT TRUE";
-    let names: Vec<_> = INDEXES.iter().map(|(name, _)| *name).collect();
-    let rows = transaction
-        .query(sql, &[(&names as _, Type::TEXT_ARRAY)])
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let name: &str = row.get("name");
-            Finding::error(
-                Topic::Names,
-                format!("public.{name} exists and is not this program's index"),
-                format!(
-                    "the program needs this name for an index: rename yours; or, if a replaced \
-                     table still has ours, run: DROP INDEX public.{name};"
-                ),
-            )
-        })
-        .collect())
 }

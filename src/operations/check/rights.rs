@@ -32,7 +32,7 @@ pub(crate) async fn look(
         let owner: &str = row.get("owner");
         let remedy = format!("run migrate as the owner of bookings, {owner}");
         findings.push(match intent {
-            Intent::Check => Finding::warning(Topic::Rights, text, remedy),
+            Intent::Check { .. } => Finding::warning(Topic::Rights, text, remedy),
             Intent::Migrate(_) => Finding::error(Topic::Rights, text, remedy),
         });
     }

@@ -15,7 +15,7 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 32] = [
     "automation_runs",
     "booking_automation_attendance",
     "booking_automation_callers",
@@ -37,7 +37,10 @@ const TABLES: [&str; 29] = [
     "booking_automation_notices",
     "booking_automation_opt_outs",
     "booking_automation_preferences",
+    "booking_automation_push_tokens",
     "booking_automation_requests",
+    "booking_automation_sms",
+    "booking_automation_soft_bounces",
     "booking_automation_state",
     "booking_automation_state_changes",
     "booking_automation_suppressions",

@@ -1,34 +1,32 @@
-//! Sends mails: writes each, and hands it to SES.
+//! Sends messages: writes each, and hands it over to its channel.
 
 use std::slice;
-use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::channels::Outcome;
-use crate::channels::email::Envelope;
+use crate::channels::{Outcome, TimeLimits};
 use crate::delivery::engine::{Carrier, Claimed};
-use crate::delivery::mailer::Mailer;
+use crate::delivery::messenger::Messenger;
 use crate::delivery::outbox::Draft;
 use crate::delivery::preparation::Preparation;
 use crate::messages::facts::BookingFacts;
-use crate::messages::{Kind, Message, language_of, render};
+use crate::messages::settings::MessageSettings;
+use crate::messages::{Kind, Message, RenderError, language_of, render};
 use crate::people::links::Purpose;
 use crate::reminders::Reason;
 
-/// Sends one page of mails.
-pub(crate) struct MailCarrier<'a> {
-    pub(crate) mailer: &'a Mailer,
+/// Sends one page of messages.
+pub(crate) struct MessageCarrier<'a, M> {
+    pub(crate) messenger: &'a M,
+    pub(crate) settings: &'a MessageSettings,
     pub(crate) prepared: &'a Preparation,
-    /// No request leaves after that.
-    pub(crate) leave_by: Instant,
-    /// No answer is waited for after that.
-    pub(crate) give_up_at: Instant,
-    /// Cancelled when the account cannot send; the pages of a call share it.
+    pub(crate) limits: TimeLimits,
+    /// Cancelled when the account cannot send, or has to wait; the pages of a call share it.
     pub(crate) stop: CancellationToken,
 }
 
-impl Carrier for MailCarrier<'_> {
+impl<M: Messenger> Carrier for MessageCarrier<'_, M> {
     type Content = Draft;
 
     fn stop(&self) -> &CancellationToken {
@@ -36,79 +34,74 @@ impl Carrier for MailCarrier<'_> {
     }
 
     async fn send(&self, claimed: &Claimed<Draft>) -> Outcome {
-        let Self {
-            mailer, prepared, ..
-        } = self;
-        let (envelope, message) = match write(mailer, prepared, claimed) {
-            Ok(written) => written,
-            Err(rejected) => return rejected,
+        let draft = with_links(self.settings, self.prepared, &claimed.content);
+        let message = match write(self.settings, self.prepared, claimed.id, &draft) {
+            Ok(message) => message,
+            Err(error) => {
+                return Outcome::Rejected {
+                    reason: Reason::Template,
+                    error: error.to_string(),
+                };
+            }
         };
-        let left = self
-            .give_up_at
-            .saturating_duration_since(Instant::now())
-            .min(mailer.settings.timing.request);
-        let answer = mailer
-            .ses
-            .send(claimed.id, &envelope, &message, self.leave_by);
-        let outcome = match tokio::time::timeout(left, answer).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Unknown {
-                error: "no answer before the call had to end".to_owned(),
-            },
-        };
+        let sending = (self.messenger).send(claimed.id, &draft, &message, self.limits);
+        let outcome = sending.await;
         log_outcome(claimed, &outcome);
-        if let Outcome::AccountWide { .. } = outcome {
+        if self.stops_lane(&outcome) {
             self.stop.cancel();
         }
         outcome
     }
 }
 
+impl<M: Messenger> MessageCarrier<'_, M> {
+    /// Whether no other message shall leave in this call: the account cannot send, or the provider
+    /// asks to wait.
+    fn stops_lane(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::AccountWide { .. } => true,
+            Outcome::NotSent {
+                reason: Reason::Throttled,
+                ..
+            } => !self.messenger.asked_wait().is_zero(),
+            _ => false,
+        }
+    }
+}
+
 /// Writes a message.
 fn write(
-    mailer: &Mailer,
+    settings: &MessageSettings,
     prepared: &Preparation,
-    claimed: &Claimed<Draft>,
-) -> Result<(Envelope, Message), Outcome> {
-    let (kind, facts) = &with_links(mailer, prepared, claimed);
-    let rejected = |reason, error: &dyn std::fmt::Display| Outcome::Rejected {
-        reason,
-        error: error.to_string(),
-    };
-    let envelope = Envelope::of(facts).map_err(|error| rejected(Reason::BadAddress, &error))?;
+    event_id: Uuid,
+    draft: &Draft,
+) -> Result<Message, RenderError> {
+    let facts = &draft.facts;
     if facts.timezone.is_some() && facts.is_zone_unknown() {
         tracing::warn!(
-            event.id = %claimed.id,
+            event.id = %event_id,
             booking.id = %facts.booking_id,
             "the recipient's time zone is not known; the message uses the provider's, or UTC"
         );
     }
-    let (settings, wording) = (&mailer.settings.messages, &prepared.wording);
-    let message = render(kind, facts, settings, wording)
-        .map_err(|error| rejected(Reason::Template, &error))?;
-    Ok((envelope, message))
+    render(&draft.kind, facts, settings, &prepared.wording)
 }
 
 /// A message with links that are the recipient's alone.
-fn with_links(
-    mailer: &Mailer,
-    prepared: &Preparation,
-    claimed: &Claimed<Draft>,
-) -> (Kind, BookingFacts) {
-    let draft = &claimed.content;
-    let (mut kind, mut facts) = (draft.kind.clone(), draft.facts.clone());
+fn with_links(settings: &MessageSettings, prepared: &Preparation, draft: &Draft) -> Draft {
+    let mut linked = draft.clone();
     if let (Some(signer), Some(person)) = (&prepared.signer, &draft.person_id) {
-        let language = language_of(&facts, &mailer.settings.messages);
+        let language = language_of(&draft.facts, settings);
         let sign =
             |purpose, booking| signer.url(purpose, person, draft.kind.name(), language, booking);
-        facts.preferences_link = sign(Purpose::Preferences, None);
+        linked.facts.preferences_link = sign(Purpose::Preferences, None);
         if draft.asks_attendance {
-            for booking in asked_about(&mut kind, &mut facts) {
+            for booking in asked_about(&mut linked.kind, &mut linked.facts) {
                 booking.attendance_link = sign(Purpose::Attendance, Some(booking.booking_id));
             }
         }
     }
-    (kind, facts)
+    linked
 }
 
 /// The bookings of a message that asks for attendance.
@@ -172,6 +165,7 @@ fn log_outcome(claimed: &Claimed<Draft>, outcome: &Outcome) {
 #[cfg(test)]
 mod tests {
     use super::asked_about;
+    use crate::messages::Kind;
     use crate::messages::kind_name::KindName;
     use crate::messages::samples::{sample_facts, sample_kind};
 
@@ -186,8 +180,17 @@ mod tests {
                 booking.attendance_link = Some("https://links.example/a".to_owned());
             }
             assert_eq!(facts.attendance_link.is_some(), whole, "{kind:?}");
-            let asked = format!("{kind:?}").matches("links.example/a").count();
-            assert_eq!(asked, listed, "{kind:?}");
+            let day = match &kind {
+                Kind::GroupedReminder(day) => &day.bookings[..],
+                _ => &[],
+            };
+            let asked = day.iter().filter(|facts| facts.attendance_link.is_some());
+            assert_eq!(asked.count(), listed, "{kind:?}");
+            let printed = format!("{kind:?} {facts:?}");
+            assert!(
+                !printed.contains('@') && !printed.contains("links.example"),
+                "{printed}"
+            );
         }
     }
 }
