@@ -18,11 +18,11 @@ import sys
 import time
 
 from report import write
-from services import EMPTY, NODE, PEERS, PROGRAM, ROOT, TOOLS, WORK, Instance, Services, installed
+from services import COMMITTING, EMPTY, NODE, PEERS, PROGRAM, ROOT, TOOLS, WORK, Instance, Services, installed
 
 ROUNDS = 7 if os.environ.get("BENCH") == "full" else 3
 QUEUES = ["pgboss", "graphile", "bullmq"]
-OURS, LIMIT = "booking-automation", "the limit"
+OURS, LIMIT, COMMIT = "booking-automation", "the limit", "a Rust function that commits a row"
 SCHEDULE, HEALTH = ((ROOT / f"events/{name}.json").read_bytes() for name in ("schedule", "health"))
 # Concurrent sends of our program and of the client that measures the limit: as many as the documentation of the queues advises
 # for their workers, or the default if the queues do not take part.
@@ -45,6 +45,9 @@ CREATE TABLE booking_automation_events (
     scheduled_at timestamptz, executed_at timestamptz DEFAULT now(), status text NOT NULL DEFAULT 'completed', error_message text,
     created_at timestamptz DEFAULT now());
 """
+
+# What the function that commits a row writes to.
+COMMITS = "CREATE TABLE commits (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now())"
 
 
 def bookings(count, status, start, duration=60):
@@ -219,7 +222,10 @@ class Bench:
         self.idle_databases()
         databases, rounds = IDLE, 20 * ROUNDS
         instances = {name: Instance([PROGRAM], self.services.environment(database)) for name, database in databases.items()}
-        times, looks = {name: [] for name in databases}, {}
+        self.postgresql.sql("idle_0", COMMITS)
+        commit = Instance([COMMITTING], self.services.environment("idle_0"))
+        commit.invoke(SCHEDULE)  # it connects
+        times, looks, commits = {name: [] for name in databases}, {}, []
         for name, instance in instances.items():
             # The first pass checks all bookings. With each hour, a sweep begins, which takes a part of each call until it is
             # complete.
@@ -234,7 +240,8 @@ class Bench:
                 self.say(f"idle: round {round + 1} of {rounds}")
             for name, instance in instances.items():
                 times[name].append(instance.invoke(SCHEDULE))
-        for instance in instances.values():
+            commits.append(commit.invoke(SCHEDULE))
+        for instance in [commit, *instances.values()]:
             instance.end()
         self.say("idle: phase1")
         loop = {name: self.node("phase1", "idle", None, database) for name, database in databases.items()}
@@ -243,10 +250,11 @@ class Bench:
             if name != "bullmq" or self.services.redis_port:
                 self.say(f"idle: {name}")
                 queues[name] = self.node(name, "idle", None, "idle_0")
-        self.figures["idle"] = {"times": times, "looks": looks, "loop": loop, "queues": queues}
+        self.figures["idle"] = {"times": times, "commit": commits, "looks": looks, "loop": loop, "queues": queues}
 
     def start(self):
         self.template("start", True)
+        self.postgresql.sql("start", COMMITS)
         self.template("start_peers", False)
         tls = {"DATABASE_CA_CERT": str(self.postgresql.ca), "NODE_EXTRA_CA_CERTS": str(self.postgresql.ca)}
         secure = lambda database: self.services.environment(database) | tls | {
@@ -254,6 +262,7 @@ class Bench:
         nowhere = self.services.environment("none") | {"DATABASE_URL": "postgres://nobody@database.invalid/none"}
         contenders = {
             "an empty Rust function": ([EMPTY], nowhere, HEALTH),
+            COMMIT: ([COMMITTING], secure("start"), SCHEDULE),
             "booking-automation, /health": ([PROGRAM], nowhere, HEALTH),
             "booking-automation, a pass": ([PROGRAM], secure("start"), SCHEDULE),
             "Node, bundled, a pass": ([NODE, PEERS / "cold.bundle.mjs"], secure("start_peers"), SCHEDULE),
@@ -272,23 +281,33 @@ class Bench:
         self.figures["start"] = times
 
     def memory(self):
-        self.say("memory: enqueueing 100,000 reminders")
-        self.template("memory", True, bookings(100_000, "confirmed", REMIND))
-        environment = self.services.environment("memory")
-        while self.postgresql.number("memory", "SELECT count(*) FROM booking_automation_events") < 100_000:
+        self.say("memory: storing a million bookings whose reminders are due")
+        self.template("memory", True, bookings(1_000_000, "confirmed", REMIND))
+        environment, peaks = self.services.environment("memory"), []
+
+        def call(duration, settings):
+            """A call as a process of its own; returns its summary and notes its memory."""
+            process = subprocess.Popen([PROGRAM, "run", "--for", duration], env=environment | settings, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            said = json.loads(process.stdout.read())
+            _, status, usage = os.wait4(process.pid, 0)
+            assert status == 0, said
+            peaks.append(usage.ru_maxrss)
+            return said
+
+        enqueued = lambda: self.postgresql.number("memory", "SELECT count(*) FROM booking_automation_events")
+        while (count := enqueued()) < 1_000_000:
             # A pass enqueues 50 000; at this rate it sends one.
-            subprocess.run([PROGRAM, "run", "--for", "30s"], env=environment | {"SEND_RATE": "0.01"}, check=True, capture_output=True)
-        waiting = self.postgresql.number("memory", "SELECT count(*) FROM booking_automation_events WHERE status = 'pending'")
+            call("30s", {"SEND_RATE": "0.01"})
+            assert enqueued() > count, "nothing is enqueued any more"
         self.postgresql.sql("memory", "UPDATE booking_automation_channels SET next_at = now()")
-        self.say(f"memory: sending {waiting:,} of them in one call")
+        self.say("memory: sending them for two minutes, in one call")
         self.services.taken()
         started = time.perf_counter()
-        process = subprocess.Popen([PROGRAM, "run", "--for", "10m"], env=environment | {"SEND_CONCURRENCY": "64"}, stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL)
-        said = json.loads(process.stdout.read())
-        _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0 and said["reminders"]["sent"] == waiting == self.services.taken()[0], said
-        self.figures["memory"] = {"peak_kb": usage.ru_maxrss, "seconds": time.perf_counter() - started, "sent": waiting}
+        said = call("2m", {"SEND_CONCURRENCY": "64"})
+        sent = said["reminders"]["sent"]
+        assert sent == self.services.taken()[0] > 0, said
+        self.figures["memory"] = {"peak_kb": peaks[-1], "enqueueing_kb": max(peaks[:-1]), "seconds": time.perf_counter() - started, "sent": sent}
 
     def counted(self, database, work):
         """The load that some work puts on the server."""

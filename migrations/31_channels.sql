@@ -19,7 +19,7 @@ INSERT INTO public.booking_automation_channels (channel) VALUES ('sms'), ('push'
 
 -- What people have chosen: a number in E.164, and whether they agreed to get SMS; NULL: the contacts view decides.
 ALTER TABLE public.booking_automation_preferences
-    ADD COLUMN IF NOT EXISTS phone text CHECK (phone ~ '^[+][1-9][0-9]{7,14}$'),
+    ADD COLUMN IF NOT EXISTS phone text CHECK (phone ~ '^[+][1-9][0-9]{6,14}$'),
     ADD COLUMN IF NOT EXISTS sms_allowed boolean;
 
 -- The devices of people that take push messages. Each token has one owner: a device that changes hands is the new one's.

@@ -199,6 +199,7 @@ fuzz_target!(|row: Row| {
         reply_to: None,
         preferences_link: None,
         attendance_link: None,
+        asks_reply: false,
         sequence: 2,
         told_at: DateTime::UNIX_EPOCH,
     };

@@ -9,5 +9,7 @@ RETURNS text LANGUAGE sql STABLE AS $$
                (SELECT leader.id
                   FROM public.booking_automation_events e
                   JOIN public.booking_automation_events leader ON leader.id = e.led_by AND leader.attempts = e.attempts
+                       -- It has not moved on to another channel since, where its attempts are counted anew.
+                       AND to_jsonb(leader) ->> 'via' IS NOT DISTINCT FROM to_jsonb(e) ->> 'via'
                  WHERE e.id = booking_automation_settled_by.event_id AND e.led_attempt = e.attempts)])
 $$;

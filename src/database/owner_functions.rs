@@ -32,7 +32,7 @@ pub(crate) fn function_oid_sql(name: &str) -> String {
 /// the rules of digests, what people have chosen, and channels. Before the last step of 0.3.0,
 /// which creates this table, it cannot: 0.2.0 is beside it.
 pub(crate) const IS_KNOWN: &str =
-    "to_regclass('public.booking_automation_soft_bounces') IS NOT NULL";
+    "to_regclass('public.booking_automation_sms_replies') IS NOT NULL";
 
 /// The query of the function `booking_automation_latest_revision`.
 static LATEST_REVISION: LazyLock<&str> = LazyLock::new(|| {

@@ -1,7 +1,7 @@
 //! The privileges that the role of the passes needs.
 
 /// What passes, delivery, support and upkeep do with each relation.
-pub(crate) const NEEDED: [(&str, &str); 33] = [
+pub(crate) const NEEDED: [(&str, &str); 34] = [
     ("bookings", "SELECT, UPDATE"),
     ("booking_automation_contacts", "SELECT"),
     ("reminder_rules", "SELECT"),
@@ -52,6 +52,10 @@ pub(crate) const NEEDED: [(&str, &str); 33] = [
         "SELECT, INSERT, UPDATE, DELETE",
     ),
     ("booking_automation_sms", "SELECT, INSERT, UPDATE, DELETE"),
+    (
+        "booking_automation_sms_replies",
+        "SELECT, INSERT, UPDATE, DELETE",
+    ),
     ("booking_automation_soft_bounces", "SELECT, INSERT, DELETE"),
     ("booking_automation_state", "SELECT, INSERT, UPDATE, DELETE"),
     ("booking_automation_state_changes", "SELECT, DELETE"),

@@ -39,7 +39,7 @@ pub(crate) const STEPS: [(&str, &str); 10] = [
 ];
 
 /// The steps that come after the indexes, in order.
-pub(crate) const LAST_STEPS: [(&str, &str); 22] = [
+pub(crate) const LAST_STEPS: [(&str, &str); 23] = [
     (
         "07_triggers",
         include_str!("../../migrations/07_triggers.sql"),
@@ -118,6 +118,10 @@ pub(crate) const LAST_STEPS: [(&str, &str); 22] = [
     (
         "32_receipts",
         include_str!("../../migrations/32_receipts.sql"),
+    ),
+    (
+        "33_replies",
+        include_str!("../../migrations/33_replies.sql"),
     ),
 ];
 

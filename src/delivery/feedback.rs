@@ -7,6 +7,7 @@
 //! complained, is suppressed, and a message that will never arrive goes on by the next channel of
 //! its chain.
 
+use std::fmt;
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use crate::database::owner_functions::IS_KNOWN;
 use crate::database::{Begin, Database, Parameter, Result, Transaction};
+use crate::delivery::suppression::LOCK_ADDRESS;
 
 pub(crate) static FEEDBACK: LazyLock<String> = LazyLock::new(|| {
     feedback_sql(include_str!("open_next.sql"))
@@ -55,8 +57,8 @@ pub(crate) static LOCK_MAIL: LazyLock<String> = LazyLock::new(|| {
 /// Longest text that is kept from a provider or the recipient's server, in characters.
 const LONGEST_TEXT: usize = 500;
 
-/// A provider's event about a message.
-#[derive(Clone, Debug, PartialEq)]
+/// A provider's event about a message. Its addresses are never printed.
+#[derive(Clone, PartialEq)]
 pub struct Feedback {
     /// The message: its tag.
     pub event_id: Uuid,
@@ -77,6 +79,18 @@ pub struct Feedback {
     pub is_bad_number: bool,
     /// Whether the message will never arrive: the next channel of its chain is used.
     pub is_lost: bool,
+}
+
+impl fmt::Debug for Feedback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feedback")
+            .field("event_id", &self.event_id)
+            .field("kind", &self.kind)
+            .field("occurred_at", &self.occurred_at)
+            .field("suppress", &self.suppress.len())
+            .field("has_bounced_softly", &self.bounced_softly.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Feedback {
@@ -160,15 +174,18 @@ pub(crate) async fn record_provider_event(
     };
     let row = transaction
         .commit_after(async |transaction| {
-            // Locks the messages first, as a sender does, in a statement of its own, so that the
-            // second transaction sees what the first one wrote. COMMIT follows at once: nothing
-            // here may wait before the last statement is sent.
-            let (locked, row) = future::join(
+            // Locks the messages first, as a sender does, and then the address, of which bounces
+            // are counted, in statements of their own, so that the second transaction sees what
+            // the first one wrote. COMMIT follows at once: nothing here may wait before the last
+            // statement is sent.
+            let (locked, counted, row) = future::join3(
                 transaction.execute(&LOCK_MAIL, &parameters[..1]),
+                lock_address(transaction, feedback),
                 transaction.query_one(sql, &parameters),
             )
             .await;
             locked?;
+            counted?;
             row
         })
         .await?;
@@ -180,6 +197,15 @@ pub(crate) async fn record_provider_event(
         "received a provider's event"
     );
     Ok(recorded)
+}
+
+/// One transient bounce of an address at a time.
+async fn lock_address(transaction: &Transaction, feedback: &Feedback) -> Result<()> {
+    if let Some(address) = &feedback.bounced_softly {
+        let parameters = [(address as _, Type::TEXT)];
+        transaction.execute(LOCK_ADDRESS, &parameters).await?;
+    }
+    Ok(())
 }
 
 async fn is_up_to_date(transaction: &Transaction) -> Result<bool> {
@@ -197,4 +223,31 @@ pub(crate) fn text(value: &Value) -> Option<String> {
         .take(LONGEST_TEXT)
         .collect();
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::Feedback;
+
+    #[test]
+    fn the_addresses_of_an_event_are_never_printed() {
+        let feedback = Feedback {
+            event_id: Uuid::nil(),
+            message_id: "message of carla@customers.example".to_owned(),
+            kind: "bounced",
+            occurred_at: DateTime::UNIX_EPOCH,
+            details: json!({"said": "carla@customers.example is full"}),
+            suppress: vec!["carla@customers.example".to_owned()],
+            bounced_softly: Some("carla@customers.example".to_owned()),
+            is_bad_number: false,
+            is_lost: true,
+        };
+        let printed = format!("{feedback:?}");
+        assert!(printed.contains("\"bounced\""), "{printed}");
+        assert!(!printed.contains("carla"), "{printed}");
+    }
 }

@@ -5,17 +5,20 @@
 WITH ours AS MATERIALIZED (
     -- Other programs and stages may send through the same configuration set. Events of an erased message are not
     -- recorded.
-    SELECT id, booking_id, attempts, message_id FROM public.booking_automation_events
+    SELECT id, booking_id, attempts, message_id, to_jsonb(e) ->> 'via' AS used_via,
+           coalesce(event_data @> '{"attempts": [{"outcome": "unknown"}]}', false) AS is_in_doubt
+      FROM public.booking_automation_events e
      WHERE id = $1 AND event_type IN ('reminder_sent', 'guest_reminder_sent', 'notification_sent') AND event_data -> 'forgotten' IS NULL
 ), mail AS MATERIALIZED (
-    -- It, and the messages whose latest attempt was made in its mail. Before `migrate`, events lack the columns; where they
-    -- have them, the names mean theirs.
+    -- It, and the messages whose latest attempt was made in its mail: not if it has moved on to another channel since, where
+    -- its attempts are counted anew. Before `migrate`, events lack the columns; where they have them, the names mean theirs.
     SELECT id FROM ours
     UNION ALL
-    SELECT led.id FROM ours CROSS JOIN (SELECT NULL::uuid AS led_by, NULL::integer AS led_attempt) AS absent
+    SELECT led.id FROM ours CROSS JOIN (SELECT NULL::uuid AS led_by, NULL::integer AS led_attempt, NULL::text AS via) AS absent
      CROSS JOIN LATERAL (
            SELECT e.id FROM public.booking_automation_events e
             WHERE {are_groups_known} AND led_by = ours.id AND led_attempt = e.attempts AND e.attempts = ours.attempts
+              AND via IS NOT DISTINCT FROM ours.used_via
               AND e.event_data -> 'forgotten' IS NULL) AS led
 ), recorded AS (
     INSERT INTO public.booking_automation_feedback (event_id, booking_id, kind, message_id, occurred_at, details)

@@ -34,7 +34,11 @@ impl<M: Messenger> Carrier for MessageCarrier<'_, M> {
     }
 
     async fn send(&self, claimed: &Claimed<Draft>) -> Outcome {
-        let draft = with_links(self.settings, self.prepared, &claimed.content);
+        let mut draft = with_links(self.settings, self.prepared, &claimed.content);
+        let has_links = self.settings.link_base_url.is_some();
+        draft.facts.asks_reply = draft.asks_attendance
+            && draft.person_id.is_some()
+            && self.messenger.takes_replies(has_links);
         let message = match write(self.settings, self.prepared, claimed.id, &draft) {
             Ok(message) => message,
             Err(error) => {

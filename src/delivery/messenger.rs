@@ -43,6 +43,12 @@ pub(crate) trait Messenger: Sync {
         i64::MAX
     }
 
+    /// Whether people can answer whether they will come. Somebody who cannot come gets a link, if
+    /// there are links, or reads whom to contact.
+    fn takes_replies(&self, _has_links: bool) -> bool {
+        false
+    }
+
     /// The tokens of devices that have the app no more, since the last time.
     fn gone_tokens(&self) -> Vec<String> {
         Vec::new()

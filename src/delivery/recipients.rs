@@ -94,6 +94,7 @@ pub(crate) fn contact_facts(
         reply_to: contact.get("reply_to"),
         preferences_link: None,
         attendance_link: None,
+        asks_reply: false,
         sequence: 0,
         told_at: DateTime::UNIX_EPOCH,
     }

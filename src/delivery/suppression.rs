@@ -7,6 +7,12 @@ use crate::database::{Begin, Database, Result};
 use crate::primitives::email_address::Address;
 use crate::primitives::phone_number::PhoneNumber;
 
+/// Waits for other transactions that lock this address or number, until they end. They count what
+/// was stored about it.
+pub(crate) const LOCK_ADDRESS: &str = "SELECT pg_advisory_xact_lock(hashtextextended(encode(
+           public.booking_automation_address_hash(k.inner_key, k.outer_key, $1), 'hex'), 0))
+      FROM public.booking_automation_hash_key k";
+
 /// What can be suppressed.
 #[derive(Clone, Debug)]
 pub enum Destination {
@@ -37,7 +43,7 @@ impl Destination {
 /// Since when, and why, an address or a number is suppressed.
 #[derive(Clone, Debug)]
 pub struct Suppression {
-    /// `bounced`, `complained` or `bounced_softly`.
+    /// `bounced`, `complained`, `bounced_softly` or `opted_out`.
     pub reason: String,
     /// Since when.
     pub since: DateTime<Utc>,

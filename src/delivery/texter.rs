@@ -1,6 +1,6 @@
 //! The texter: sends SMS.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use crate::reminders::Reason;
 const IN_FLIGHT: usize = 8;
 /// When the network gives up a message that is about no start ahead.
 const LATEST: Duration = Duration::from_secs(24 * 3600);
+/// How long an answer to a reply may take: to leave, and altogether.
+const ANSWER_TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 /// How long before the start a message expires.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,23 @@ impl Texter {
     /// Sends through `sms`.
     pub fn new(settings: SmsSettings, sms: Sms) -> Self {
         Self { settings, sms }
+    }
+
+    /// Answers somebody who replied, once, before `until`. The receipts of the answer are about no
+    /// message of the outbox.
+    pub(crate) async fn answer(
+        &self,
+        answer_id: Uuid,
+        to: &PhoneNumber,
+        text: &str,
+        until: Instant,
+    ) -> Outcome {
+        let (to_leave, in_all) = ANSWER_TIMES;
+        let limits = TimeLimits {
+            leave_by: until.min(Instant::now() + to_leave),
+            give_up_at: until.min(Instant::now() + in_all),
+        };
+        self.sms.send(answer_id, to, text, LATEST, limits).await
     }
 }
 
@@ -62,6 +81,13 @@ impl Messenger for Texter {
 
     fn per_person(&self) -> i64 {
         self.settings.per_person.get().into()
+    }
+
+    fn takes_replies(&self, has_links: bool) -> bool {
+        let replies = &self.settings.replies;
+        replies.topic.is_some()
+            && (has_links || replies.contact.is_some())
+            && !self.settings.from.is_sender_id()
     }
 
     /// The provider takes no message that expires sooner.

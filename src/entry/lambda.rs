@@ -27,7 +27,8 @@ use crate::database::migrate::progress;
 use crate::database::settings::DatabaseSettings;
 use crate::database::{Database, migrate};
 use crate::delivery::feedback::{self, Feedback, MalformedEvent};
-use crate::delivery::{ses_events, sms_receipts};
+use crate::delivery::replies::{Replier, ReplyOutcome};
+use crate::delivery::{ses_events, sms_receipts, sms_replies};
 use crate::entry::invocation::{Invocation, recordable};
 use crate::http::settings::HttpSettings;
 use crate::http::{self, InvocationDeadline};
@@ -152,6 +153,9 @@ async fn invoke(
     if let Some(parse) = parser_of(&payload) {
         return record_provider_event(&function, parse(&payload), deadline).await;
     }
+    if payload["Records"][0]["EventSource"] == sms_replies::SOURCE {
+        return handle_replies(&function, &payload, deadline).await;
+    }
     match Invocation::parse(payload) {
         Some(Invocation::Schedule {
             scheduled_time,
@@ -178,7 +182,8 @@ async fn invoke(
              {\"trigger\":\"schedule\"}, optionally with scheduled_time, execution_id and attempt; \
              {\"trigger\":\"migrate\"}, optionally with no_probe, no_columns and \
              create_base_tables; an EventBridge event with \"source\":\"aws.ses\" or \
-             \"aws.sms-voice\"; a request of a function URL or an HTTP API",
+             \"aws.sms-voice\"; an SNS event with replies to SMS; a request of a function URL or \
+             an HTTP API",
         )),
     }
 }
@@ -208,6 +213,33 @@ async fn record_provider_event(
         "EventNotRecorded",
         error.loggable()
     ))?))
+}
+
+/// Records replies to SMS, and answers them. It runs no pass.
+async fn handle_replies(
+    function: &Function,
+    event: &Value,
+    deadline: Instant,
+) -> Result<Value, FunctionError> {
+    let replies = sms_replies::parse(event);
+    let replies = replies.map_err(|error| FunctionError::new("MalformedEvent", error))?;
+    let replier = Replier {
+        database: function.automation.database(),
+        texter: function.automation.texter(),
+        messages: function.automation.messages(),
+        until: deadline,
+    };
+    let mut outcomes = Vec::new();
+    for reply in &replies {
+        let outcome = match reply {
+            Some(reply) => replier.handle(reply).await,
+            None => Ok(ReplyOutcome::NOT_OURS),
+        };
+        outcomes.push(
+            outcome.map_err(|error| FunctionError::new("EventNotRecorded", error.loggable()))?,
+        );
+    }
+    Ok(json!({"replies": outcomes}))
 }
 
 /// On a thread of its own: the compiler cannot see that its async closures are Send.

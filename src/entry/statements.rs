@@ -21,7 +21,7 @@ use crate::delivery::{
 use crate::operations::{check, erasure, trial};
 use crate::reminders::quiet_hours::{NAMES_BETWEEN, NAMES_OF_BOOKING};
 use crate::reminders::{addresses, decisions, digests, notices, planned, sweep};
-use crate::support::{costs, preview, timeline, trail};
+use crate::support::{costs, expected_costs, preview, timeline, trail};
 use crate::tick::probe;
 
 /// Every status change by time, and every column.
@@ -107,6 +107,7 @@ pub fn composed() -> Vec<(String, String)> {
             ("timeline", timeline::EVENTS.clone()),
             ("trail", trail::PAGE.clone()),
             ("costs", costs::COSTS.clone()),
+            ("costs to come", expected_costs::EXPECTED_COSTS.clone()),
             ("projection", projection::steps_sql(&rules)),
             ("subscriptions", webhook_outbox::subscriptions_sql()),
             ("any subscribed", webhooks::any_subscribed_sql()),

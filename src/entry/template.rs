@@ -26,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) enum Command {
     /// Tries each text with sample data. Prints a line for each that is broken (kind, language,
     /// part, line:column, and what is wrong), and exits with 1 if there is one. Warns of each text
-    /// of an SMS that needs several segments, or leaves the GSM alphabet.
+    /// of an SMS that needs several segments, or leaves the GSM alphabet, and by which character.
     Check {
         #[command(flatten)]
         texts: Texts,
@@ -126,6 +126,14 @@ fn print_long(wording: &Wording, settings: &MessageSettings) -> anyhow::Result<(
                 .context("the texts could not be written to stdout")?;
         }
     }
+    for (row, wide) in wording.wide_texts() {
+        let why = lack_of(wide);
+        writeln!(
+            output,
+            "{row}: warning: SMS with it are in UCS-2, because {why}"
+        )
+        .context("the texts could not be written to stdout")?;
+    }
     Ok(())
 }
 
@@ -218,11 +226,12 @@ fn describe(Segments { count, units, wide }: Segments) -> String {
     match wide {
         None => format!("{segments}: {units} characters in GSM-7"),
         Some(wide) => {
-            let code = u32::from(wide);
-            format!(
-                "{segments}: {units} characters in UCS-2, because GSM-7 lacks {wide:?} \
-                 (U+{code:04X})"
-            )
+            let why = lack_of(wide);
+            format!("{segments}: {units} characters in UCS-2, because {why}")
         }
     }
+}
+
+fn lack_of(wide: char) -> String {
+    format!("GSM-7 lacks {wide:?} (U+{:04X})", u32::from(wide))
 }

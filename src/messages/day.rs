@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::messages::facts::{BookingFacts, DayFacts};
 use crate::messages::kind_name::KindName;
-use crate::messages::languages::TextError;
+use crate::messages::languages::{TextError, Variable};
 use crate::messages::phrases::Phrases;
 use crate::messages::times::{
     ZoneName, clock_time, clock_time_and_zone, day_and_zone, in_words_of_day, name_beside, offset,
@@ -32,24 +32,22 @@ pub(super) fn draft(
     texts: DayTexts,
 ) -> Result<Draft, TextError> {
     let language = phrases.language;
-    let short = in_words_of_day(language, "date-short", date)?;
-    let long = in_words_of_day(language, "date", date)?;
     let count = day.bookings.len() + day.others;
     let is_one_zone = is_one_zone(phrases, day, zones);
-    let short = [
-        ("count", count.into()),
-        ("day", short.into()),
-        ("first", first_time(phrases, zones, is_one_zone)?.into()),
-    ];
-    let long = [("count", count.into()), ("day", long.into())];
-    let mut opening = vec![phrases.write(texts.opening, &long)?];
+    let on_day = |pattern| -> Result<[Variable<'static>; 2], TextError> {
+        let day = in_words_of_day(language, pattern, date)?;
+        Ok([("count", count.into()), ("day", day.into())])
+    };
+    let mut in_sms = on_day("date-sms")?.to_vec();
+    in_sms.push(("first", first_time(phrases, zones, is_one_zone)?.into()));
+    let mut opening = vec![phrases.write(texts.opening, &on_day("date")?)?];
     if day.others > 0 {
         opening.push(phrases.write("digest-more", &[("count", day.others.into())])?);
     }
     Ok(Draft {
-        subject: phrases.write_subject(texts.subject, &short[..2])?,
+        subject: phrases.write_subject(texts.subject, &on_day("date-short")?)?,
         opening,
-        short: phrases.write_short(texts.short, &short)?,
+        short: phrases.write_short(texts.short, &in_sms)?,
         names_booking: true,
         is_ahead: false,
         moved_from: None,

@@ -59,6 +59,8 @@ pub struct BookingFacts {
     pub preferences_link: Option<String>,
     /// Where a customer says whether they will come to this booking; `None`: they are not asked.
     pub attendance_link: Option<String>,
+    /// Whether an SMS asks a customer to answer whether they will come.
+    pub asks_reply: bool,
 }
 
 /// Neither the person nor their links.

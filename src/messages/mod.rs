@@ -1,6 +1,7 @@
 //! What people read. A kind of message is a folder with what is its own; what all of them share
 //! stands once: the facts, their phrases, the layout and the languages.
 
+pub(crate) mod answers;
 pub mod calendar;
 mod cancelled;
 mod confirmed;

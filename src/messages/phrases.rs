@@ -7,9 +7,11 @@ use crate::messages::facts::BookingFacts;
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
 use crate::messages::plain_text::{
-    holds_link, isolated, one_line, whole_link, without_isolates, without_links, without_typography,
+    holds_link, isolated, one_line, whole_link, without_isolates, without_links,
+    without_links_in_gsm, without_typography,
 };
-use crate::messages::times::{full_time, short_time};
+use crate::messages::sms::segments;
+use crate::messages::times::{full_time, short_time, sms_time};
 use crate::messages::wording::Wording;
 use crate::messages::zones::{Whose, Zones};
 
@@ -34,6 +36,8 @@ pub(crate) struct Phrases<'a> {
     pub(crate) booking: String,
     /// The start.
     when: String,
+    /// The start, in an SMS.
+    when_in_sms: String,
 }
 
 impl<'a> Phrases<'a> {
@@ -52,22 +56,16 @@ impl<'a> Phrases<'a> {
             Some(service) => service.clone(),
             None => wording.text(kind, language, "your-booking", &[])?,
         };
-        let booking = match &person {
-            None => booked.clone(),
-            Some(person) => {
-                let variables = [
-                    ("service", booked.as_str().into()),
-                    ("person", person.as_str().into()),
-                ];
-                wording.text(kind, language, "booking-with", &variables)?
-            }
-        };
+        let booking = booking_with(&booked, person.as_deref(), |variables| {
+            wording.text(kind, language, "booking-with", variables)
+        })?;
         let zones = match kind {
             KindName::Digest => Zones::of_person(facts),
             _ => Zones::of(facts, place.is_some()),
         };
         Ok(Self {
             when: short_time(language, facts.starts_at, &zones.first)?,
+            when_in_sms: sms_time(language, facts.starts_at, &zones.first)?,
             zones,
             greeted: one_line(facts.name.as_deref())
                 .filter(|name| !holds_link(name))
@@ -105,10 +103,20 @@ impl<'a> Phrases<'a> {
         text: &'static str,
         variables: &[Variable<'_>],
     ) -> Result<String, TextError> {
+        self.write_about([&self.booked, &self.booking, &self.when], text, variables)
+    }
+
+    /// The same, with this `$service`, `$booking` and `$when`.
+    fn write_about(
+        &self,
+        [service, booking, when]: [&str; 3],
+        text: &'static str,
+        variables: &[Variable<'_>],
+    ) -> Result<String, TextError> {
         let mut all: Vec<Variable<'_>> = vec![
-            ("service", self.booked.as_str().into()),
-            ("booking", self.booking.as_str().into()),
-            ("when", self.when.as_str().into()),
+            ("service", service.into()),
+            ("booking", booking.into()),
+            ("when", when.into()),
             ("audience", self.facts.audience.as_str().into()),
         ];
         all.extend_from_slice(variables);
@@ -124,13 +132,48 @@ impl<'a> Phrases<'a> {
         Ok(without_isolates(&self.write(text, variables)?))
     }
 
-    /// A text for an SMS, which a single character outside of its alphabet doubles.
+    /// A text for an SMS, which a single character outside of its alphabet doubles. Its variables
+    /// are written for an SMS, as its `$when` is.
     pub(crate) fn write_short(
         &self,
         text: &'static str,
         variables: &[Variable<'_>],
     ) -> Result<String, TextError> {
-        Ok(without_typography(&self.write_subject(text, variables)?))
+        let [service, booking] = self.names_in_sms()?;
+        let about = [&*service, &*booking, &*self.when_in_sms];
+        let text = self.write_about(about, text, variables)?;
+        Ok(without_typography(&without_isolates(&text)))
+    }
+
+    /// An SMS that also asks, in a line of its own, whether the customer will come, if they can
+    /// answer it and that makes no further segment.
+    pub(crate) fn with_question(&self, short: String) -> Result<String, TextError> {
+        if !self.facts.asks_reply {
+            return Ok(short);
+        }
+        let question = self.language.text("attendance-question-sms", &[])?;
+        let asking = format!("{short}\n{}", without_typography(&question));
+        let is_as_long = segments(&asking).count == segments(&short).count;
+        Ok(if is_as_long { asking } else { short })
+    }
+
+    /// `$service` and `$booking` of an SMS. Names make no links in it, either.
+    fn names_in_sms(&self) -> Result<[String; 2], TextError> {
+        if !self.language.has_gsm_sms() {
+            return Ok([self.booked.clone(), self.booking.clone()]);
+        }
+        let name = |text: &Option<String>| {
+            one_line(text.as_deref()).map(|line| without_links_in_gsm(&line))
+        };
+        let service = match name(&self.facts.service) {
+            Some(service) => service,
+            None => self.booked.clone(),
+        };
+        let person = name(&self.facts.with_name);
+        let booking = booking_with(&service, person.as_deref(), |variables| {
+            self.text("booking-with", variables)
+        })?;
+        Ok([service, booking])
     }
 
     /// The page to join a booking that is online, or at no known place.
@@ -173,6 +216,18 @@ impl<'a> Phrases<'a> {
             times.push(self.in_second_zone(&self.zones, time(zone)?)?);
         }
         Ok(times)
+    }
+}
+
+/// What is booked, and with whom where that is known.
+fn booking_with(
+    booked: &str,
+    person: Option<&str>,
+    write: impl Fn(&[Variable<'_>]) -> Result<String, TextError>,
+) -> Result<String, TextError> {
+    match person {
+        None => Ok(booked.to_owned()),
+        Some(person) => write(&[("service", booked.into()), ("person", person.into())]),
     }
 }
 

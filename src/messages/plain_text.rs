@@ -59,15 +59,25 @@ pub(crate) fn holds_link(text: &str) -> bool {
 /// name: a word joiner (U+2060) on both sides of what makes it one. It is invisible and breaks no
 /// line; the text stays readable, which it would not be without its addresses.
 pub(crate) fn without_links(text: &str) -> String {
+    replace_marks(text, |mark| format!("\u{2060}{mark}\u{2060}"))
+}
+
+/// The same with a space behind the mark, for an SMS whose alphabet lacks the word joiner:
+/// `Dr.Anna` becomes `Dr. Anna`, and `evil.example` becomes `evil. example`.
+pub(crate) fn without_links_in_gsm(text: &str) -> String {
+    replace_marks(text, |mark| format!("{mark} "))
+}
+
+/// Replaces each mark that makes a link.
+fn replace_marks(text: &str, written: impl Fn(char) -> String) -> String {
     let mut parts = String::with_capacity(text.len());
-    let mut written = 0;
+    let mut end = 0;
     for (start, mark) in links_at(text) {
-        let end = start + mark.len_utf8();
-        parts.push_str(&text[written..start]);
-        parts.extend(['\u{2060}', mark, '\u{2060}']);
-        written = end;
+        parts.push_str(&text[end..start]);
+        parts.push_str(&written(mark));
+        end = start + mark.len_utf8();
     }
-    parts + &text[written..]
+    parts + &text[end..]
 }
 
 /// The colons before two slashes, the `@` within a word, the dots within a word that have two
@@ -135,14 +145,14 @@ fn is_right_to_left(letter: char) -> bool {
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
-/// With plain spaces, apostrophes and dashes: any other makes an SMS twice as long.
+/// With plain spaces, apostrophes, dashes and dots: any other makes an SMS twice as long.
 pub(crate) fn without_typography(text: &str) -> String {
-    text.chars()
-        .map(|one| match one {
-            '\u{a0}' | '\u{202f}' | '\u{2009}' => ' ',
-            '’' => '\'',
-            '–' | '\u{2212}' => '-',
-            other => other,
-        })
-        .collect()
+    let plain = text.chars().map(|one| match one {
+        '\u{a0}' | '\u{202f}' | '\u{2009}' => ' ',
+        '’' => '\'',
+        '–' | '\u{2212}' => '-',
+        other => other,
+    });
+    // The end of a text that was cut.
+    plain.collect::<String>().replace('…', "...")
 }

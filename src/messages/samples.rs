@@ -167,6 +167,7 @@ pub fn sample_facts(audience: &str, language: &str) -> BookingFacts {
         told_at: start() - TimeDelta::days(1),
         preferences_link: Some("https://links.example/p/sample".to_owned()),
         attendance_link: None,
+        asks_reply: false,
     }
 }
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::messages::languages::{Language, TextError, Variable};
-use crate::messages::plain_text::isolated;
+use crate::messages::plain_text::{isolated, without_typography};
+use crate::messages::sms::segments;
 use crate::primitives::zones::iana_name;
 
 /// A zone's offset from UTC at a time, in seconds to the east.
@@ -135,7 +136,8 @@ fn clocks_change_within(zone: &TimeZone, day: NaiveDate) -> bool {
     offset(zone, begin) != offset(zone, end)
 }
 
-/// `Sunday, October 25, 2026`, by the pattern `date`, or `Sun, Oct 25`, by `date-short`.
+/// `Sunday, October 25, 2026`, by the pattern `date`, or `Sun, Oct 25`, by `date-short`, or as
+/// `date-sms` has it.
 pub(crate) fn in_words_of_day(
     language: &Language,
     pattern: &'static str,
@@ -162,7 +164,7 @@ pub(crate) fn day_and_zone(
     }
 }
 
-/// `2:30 PM`, in a zone that is named elsewhere.
+/// `2:30 PM`, for an SMS, in a zone that goes without saying.
 pub(crate) fn clock_time(
     language: &Language,
     at: DateTime<Utc>,
@@ -171,13 +173,13 @@ pub(crate) fn clock_time(
     time_of_day(language, &local_time(zone, at))
 }
 
-/// `2:30 PM (Central European Time)`.
+/// `2:30 PM (Central European Time)`, for an SMS.
 pub(crate) fn clock_time_and_zone(
     language: &Language,
     at: DateTime<Utc>,
     zone: &TimeZone,
 ) -> Result<String, TextError> {
-    with_short_zone(language, clock_time(language, at, zone)?, zone, at)
+    with_sms_zone(language, clock_time(language, at, zone)?, zone, at)
 }
 
 fn range(
@@ -219,20 +221,48 @@ pub(crate) fn short_time(
     let start = local_time(zone, starts_at);
     let time = time_of_day(language, &start)?;
     let time = date_and_time(language, "date-short", &start, time)?;
-    with_short_zone(language, time, zone, starts_at)
+    let name = match known_as(zone) {
+        Some(variant) => zone_name(language, variant)?,
+        None => offset_in_words(zone, starts_at),
+    };
+    time_and_zone(language, time, format!("({name})"))
 }
 
-fn with_short_zone(
+/// `dim. 25/10, 02:30 (heure d’Europe centrale)`, for an SMS.
+pub(crate) fn sms_time(
+    language: &Language,
+    starts_at: DateTime<Utc>,
+    zone: &TimeZone,
+) -> Result<String, TextError> {
+    let start = local_time(zone, starts_at);
+    let time = time_of_day(language, &start)?;
+    let time = date_and_time(language, "date-sms", &start, time)?;
+    with_sms_zone(language, time, zone, starts_at)
+}
+
+/// The zone has its offset in place of a name that would make a second segment of the SMS.
+fn with_sms_zone(
     language: &Language,
     time: String,
     zone: &TimeZone,
     at: DateTime<Utc>,
 ) -> Result<String, TextError> {
     let name = match known_as(zone) {
-        Some(variant) => zone_name(language, variant)?,
-        None => offset_in_words(zone, at),
+        Some(variant) => Some(zone_name(language, variant)?),
+        None => None,
     };
-    time_and_zone(language, time, format!("({name})"))
+    let keeps_gsm = language.has_gsm_sms();
+    let name = name.filter(|name| !keeps_gsm || is_for_gsm(name));
+    let zone = name.unwrap_or_else(|| offset_in_words(zone, at));
+    time_and_zone(language, time, format!("({zone})"))
+}
+
+/// Whether the name of a zone leaves an SMS in the GSM 7-bit alphabet, and room for the rest.
+fn is_for_gsm(name: &str) -> bool {
+    // With longer ones, the longest usual texts of some languages have more than 160 characters.
+    const LONGEST: usize = 40;
+    let sms = segments(&without_typography(name));
+    sms.wide.is_none() && sms.units <= LONGEST
 }
 
 fn date_and_time(
@@ -248,11 +278,13 @@ fn date_and_time(
     )
 }
 
-fn date_parts(date: &NaiveDate) -> [Variable<'static>; 4] {
+fn date_parts(date: &NaiveDate) -> [Variable<'static>; 6] {
     [
         ("weekday", date.weekday().number_from_monday().into()),
         ("day", date.day().into()),
+        ("day-padded", format!("{:02}", date.day()).into()),
         ("month", date.month().into()),
+        ("month-padded", format!("{:02}", date.month()).into()),
         ("year", date.year().into()),
     ]
 }
@@ -307,9 +339,21 @@ fn zone_name(language: &Language, variant: &'static str) -> Result<String, TextE
     language.text("zone-name", &[("zone", variant.into())])
 }
 
+/// The names of the texts of days, hours and minutes.
+type Units = [&'static str; 3];
+
+/// The units of mails.
+pub(crate) const UNITS: Units = ["days", "hours", "minutes"];
+/// The units of SMS.
+pub(crate) const SMS_UNITS: Units = ["days-sms", "hours-sms", "minutes-sms"];
+
 /// `in 1 hour`, `in 23 hours 40 minutes`, `in 2 days 3 hours`: to the minute, and to the hour from
 /// two days on.
-pub(crate) fn in_words(language: &Language, left: Duration) -> Result<String, TextError> {
+pub(crate) fn in_words(
+    language: &Language,
+    left: Duration,
+    units: Units,
+) -> Result<String, TextError> {
     let minutes = (left.as_secs() + 30) / 60;
     let (days, hours, minutes) = if minutes >= 48 * 60 {
         let hours = (minutes + 30) / 60;
@@ -318,7 +362,7 @@ pub(crate) fn in_words(language: &Language, left: Duration) -> Result<String, Te
         (0, minutes / 60, minutes % 60)
     };
     let mut parts = Vec::new();
-    for (count, unit) in [(days, "days"), (hours, "hours"), (minutes, "minutes")] {
+    for (count, unit) in [days, hours, minutes].into_iter().zip(units) {
         if count > 0 {
             parts.push(language.text(unit, &[("count", count.into())])?);
         }

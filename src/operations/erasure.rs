@@ -37,12 +37,18 @@ fn left_sql(is_migrated: bool) -> String {
     with_messages(include_str!("erasure_left.sql"), is_migrated)
 }
 
-/// Erases the digests of the numbers to which the messages went, and of addresses that bounced.
+/// Erases the digests of the numbers to which the messages and the answers to replies went, of
+/// numbers that replied, and of addresses that bounced.
 const FORGET_DIGESTS: &str = ", numbers AS (
     DELETE FROM public.booking_automation_sms s USING forgotten WHERE s.event_id = forgotten.id
 ), addresses AS (
     DELETE FROM public.booking_automation_soft_bounces b
      USING forgotten WHERE b.event_id = forgotten.id
+), replies AS (
+    DELETE FROM public.booking_automation_sms_replies r
+     USING forgotten WHERE r.event_id = forgotten.id RETURNING r.answer_id
+), answers AS (
+    DELETE FROM public.booking_automation_sms s USING replies WHERE s.event_id = replies.answer_id
 )";
 
 /// The messages about a booking that are its person's own: not those of guests. Before `migrate` of

@@ -19,11 +19,13 @@ const SPARE_TIME: Duration = Duration::from_secs(3);
 
 const ANNOUNCE: &str = include_str!("announce_retention.sql");
 const PRUNE: &str = include_str!("retention.sql");
-/// Of the records of SMS and of soft bounces, which there are not before `migrate`.
+/// Of the records of SMS, of soft bounces and of replies, which there are not before `migrate`.
 const RECORDS_EXPIRED: &str = "
     OR (SELECT claimed_at FROM public.booking_automation_sms ORDER BY claimed_at LIMIT 1)
        < $1 - make_interval(secs => $5)
     OR (SELECT bounced_at FROM public.booking_automation_soft_bounces ORDER BY bounced_at LIMIT 1)
+       < $1 - make_interval(secs => $6)
+    OR (SELECT received_at FROM public.booking_automation_sms_replies ORDER BY received_at LIMIT 1)
        < $1 - make_interval(secs => $6)";
 
 /// SQL of a boolean: has any row expired?
@@ -82,9 +84,9 @@ struct AgedTable {
 }
 
 impl AgedTable {
-    /// The answers of customers and the record of SMS are kept as long as events; soft bounces at
-    /// most as long as runs.
-    fn all(retention: &RetentionSettings) -> [Self; 3] {
+    /// The answers of customers and the record of SMS are kept as long as events; soft bounces and
+    /// replies to SMS at most as long as runs.
+    fn all(retention: &RetentionSettings) -> [Self; 4] {
         let [events, runs] = seconds_kept(retention);
         [
             Self {
@@ -104,6 +106,12 @@ impl AgedTable {
                 key: "message_id",
                 since: "bounced_at",
                 kept_for: runs,
+            },
+            Self {
+                name: "booking_automation_sms_replies",
+                key: "inbound_id",
+                since: "received_at",
+                kept_for: events,
             },
         ]
     }

@@ -44,6 +44,15 @@ pub(crate) async fn store_attendance(
     Ok(transaction.execute(sql, &parameters).await? > 0)
 }
 
+/// Forgets that a customer will come: they say that they cannot.
+pub(crate) async fn forget_attendance(transaction: &Transaction, booking_id: Uuid) -> Result<()> {
+    let sql = "DELETE FROM public.booking_automation_attendance WHERE booking_id = $1";
+    transaction
+        .execute(sql, &[(&booking_id, Type::UUID)])
+        .await?;
+    Ok(())
+}
+
 /// The answer about a booking. `None`: there is none.
 pub(crate) async fn read_attendance(
     transaction: &Transaction,

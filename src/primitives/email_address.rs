@@ -1,5 +1,7 @@
 //! Mail addresses.
 
+use std::fmt;
+
 use email_address::{EmailAddress, Options};
 use thiserror::Error;
 use url::Host;
@@ -11,8 +13,9 @@ const ADDRESS_OPTIONS: Options = Options {
     allow_display_text: false,
 };
 
-/// A mail address as it is sent to: ASCII, with a domain of at least two labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A mail address as it is sent to: ASCII, with a domain of at least two labels. It is never
+/// printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address(String);
 
 /// A text that is not an address that SES accepts.
@@ -68,6 +71,12 @@ impl Address {
     }
 }
 
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
 /// An address in the form in which it is sent to and in which SES reports on it, by which it is
 /// suppressed. What is no address stays as it is.
 pub(crate) fn as_sent_to(address: &str) -> String {
@@ -93,6 +102,12 @@ mod tests {
 
     fn sent_to(text: &str) -> Result<String, AddressError> {
         Address::parse(text).map(|address| address.as_str().to_owned())
+    }
+
+    #[test]
+    fn an_address_is_never_printed() {
+        let printed = format!("{:?}", Address::parse("carla@customers.example"));
+        assert_eq!(printed, "Ok(Address(…))");
     }
 
     #[test]

@@ -4,12 +4,18 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// Digits of a number at least, its country code included. E.164 names no minimum. The least that
-/// AWS takes is eight (`SMSSandboxPhoneNumber`), and mobile numbers have as many: the shortest are
-/// those of a few islands, such as the Falklands' (+500 and five digits).
-pub(crate) const FEWEST_DIGITS: usize = 8;
+/// Digits of a number at least, its country code included. E.164 names no minimum. The shortest
+/// mobile numbers are those of Saint Helena, Niue and Tokelau: four digits after +290, +683 and
+/// +690 (metadata of Google's libphonenumber 9.0.43).
+pub(crate) const FEWEST_DIGITS: usize = 7;
 /// Digits of a number at most (E.164, 6.1).
 const MOST_DIGITS: usize = 15;
+
+/// The country codes with mobile or fixed numbers that begin with 0 (metadata of Google's
+/// libphonenumber 9.0.43): Italy, with the Vatican, and San Marino, Ivory Coast, Burkina Faso,
+/// Benin, Gabon, the Congo, Tajikistan, and satellite phones. Some fixed numbers of Rwanda do, too,
+/// but there a 0 is most often the trunk prefix.
+const CODES_BEFORE_ZERO: [&str; 9] = ["39", "225", "226", "229", "241", "242", "378", "881", "992"];
 
 /// A phone number as it is sent to: `+` and its digits (E.164). It is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +27,11 @@ pub enum PhoneNumberError {
     /// How a national number, or one with `00`, is dialled depends on where the caller is.
     #[error("the phone number does not start with + and the country code")]
     NotInternational,
-    /// `+44 (0)20 …` is dialled without the zero, `+39 06 …` with it.
-    #[error("the phone number has a 0 in parentheses: write it as it is dialled from abroad")]
+    /// `+44 (0)20 …` and `+44 020 …` are dialled without the zero, `+39 06 …` with it.
+    #[error(
+        "the phone number has a 0 in parentheses or after the country code: write it as it is \
+         dialled from abroad"
+    )]
     TrunkPrefix,
     /// A letter, an extension, two numbers.
     #[error("the phone number has other characters than digits, spaces, hyphens, dots and ()")]
@@ -30,15 +39,15 @@ pub enum PhoneNumberError {
     /// No country code starts with 0.
     #[error("the phone number has no country code: none starts with 0")]
     NoCountryCode,
-    /// Fewer than eight digits, or more than fifteen.
-    #[error("the phone number does not have 8 to 15 digits")]
+    /// Fewer than seven digits, or more than fifteen.
+    #[error("the phone number does not have 7 to 15 digits")]
     WrongLength,
 }
 
 impl PhoneNumber {
     /// Parses one number in international form, as people write it: with spaces (also those that
     /// do not break), hyphens, dots, and pairs of parentheses. Only what has one meaning is taken:
-    /// no `00` in place of the `+`, no zero in parentheses, no extension.
+    /// no `00` in place of the `+`, no zero in parentheses or of a trunk prefix, no extension.
     ///
     /// # Errors
     /// Says why it is not a number that can be sent to.
@@ -65,6 +74,7 @@ impl PhoneNumber {
             digits if !(FEWEST_DIGITS..=MOST_DIGITS).contains(&digits) => {
                 Err(PhoneNumberError::WrongLength)
             }
+            _ if has_trunk_zero(&number[1..]) => Err(PhoneNumberError::TrunkPrefix),
             _ => Ok(Self(number)),
         }
     }
@@ -78,6 +88,28 @@ impl PhoneNumber {
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PhoneNumber(…)")
+    }
+}
+
+/// Whether a 0 follows the country code, where no number begins with 0.
+fn has_trunk_zero(digits: &str) -> bool {
+    let (code, number) = digits.split_at(country_code_length(digits));
+    number.starts_with('0') && !CODES_BEFORE_ZERO.contains(&code)
+}
+
+/// Digits of the country code at the start of these digits (ITU-T, list of the country codes that
+/// are assigned by E.164, with the spare ones). There are three or more digits, all of them ASCII.
+fn country_code_length(digits: &str) -> usize {
+    match &digits.as_bytes()[..2] {
+        [b'1' | b'7', _] => 1,
+        [b'2', b'1'..=b'6' | b'8' | b'9']
+        | [b'3', b'5' | b'7' | b'8']
+        | [b'4', b'2']
+        | [b'5', b'0' | b'9']
+        | [b'6', b'7'..=b'9']
+        | [b'8', b'0' | b'3' | b'5' | b'7'..=b'9']
+        | [b'9', b'6' | b'7' | b'9'] => 3,
+        _ => 2,
     }
 }
 
@@ -115,10 +147,15 @@ mod tests {
             ("+ 49 151 12345678", "+4915112345678"),
             ("+49\u{a0}151\u{202f}123\u{2011}45678", "+4915112345678"),
             ("\u{202a}+49 151 12345678\u{202c}", "+4915112345678"),
-            // The zero is part of an Italian number of a fixed line.
+            // The zero is part of an Italian number of a fixed line, and of one of Ivory Coast.
             ("+39 06 6982 0000", "+390669820000"),
+            ("+225 01 23 45 67 89", "+2250123456789"),
+            // The country code has as many digits as this one needs.
+            ("+20 100 123 4567", "+201001234567"),
+            ("+350 57123456", "+35057123456"),
+            ("+880 1812 345678", "+8801812345678"),
             // The shortest and the longest.
-            ("+500 51234", "+50051234"),
+            ("+690 7290", "+6907290"),
             ("+123456789012345", "+123456789012345"),
         ] {
             assert_eq!(parse(text).as_deref(), Ok(number), "{text}");
@@ -141,6 +178,11 @@ mod tests {
             ("+44 (0)20 7946 0958", TrunkPrefix),
             ("+44 ( 0 ) 20 7946 0958", TrunkPrefix),
             ("+44 (020) 7946 0958", TrunkPrefix),
+            ("+44 020 7946 0958", TrunkPrefix),
+            ("+1 0206 555 0100", TrunkPrefix),
+            ("+7 0912 345 67 89", TrunkPrefix),
+            ("+212 0650 123456", TrunkPrefix),
+            ("+250 0720 123456", TrunkPrefix),
             ("+1 206 555 0100 ext. 5", Malformed),
             ("+1 206 555 0100 / 0101", Malformed),
             ("+12065550100,+12065550101", Malformed),
@@ -154,7 +196,7 @@ mod tests {
             ("+012065550100", NoCountryCode),
             ("+0", NoCountryCode),
             ("+", WrongLength),
-            ("+1234567", WrongLength),
+            ("+123456", WrongLength),
             ("+1234567890123456", WrongLength),
         ] {
             assert_eq!(parse(text), Err(error), "{text}");

@@ -54,6 +54,7 @@ WITH fresh AS MATERIALIZED (
             SELECT e.event_data FROM public.booking_automation_events e WHERE e.id = j.event_id OFFSET 0) AS e ON true
      WHERE NOT j.is_import
        -- A pass may take a started booking that was moved ahead back to confirmed: its notice waits for that for a while.
-       AND NOT (j.on_event = 'rescheduled' AND b.status = 'in_progress' AND b.scheduled_at > $1
-                AND j.due_at > $1 - interval '3 minutes' AND NOT j.is_dropped)
+       -- One of a booking that is gone has no status, and does not wait.
+       AND (j.on_event = 'rescheduled' AND b.status = 'in_progress' AND b.scheduled_at > $1
+            AND j.due_at > $1 - interval '3 minutes' AND NOT j.is_dropped) IS NOT TRUE
 )

@@ -1,4 +1,4 @@
--- Part of trail.sql and costs.sql: what the message `e` cost.
+-- Part of trail.sql, costs.sql and expected_costs.sql: what the message `e` cost.
 SELECT sum(coalesce(receipt.parts, sent.parts)) AS parts, sum(receipt.price) AS price
   FROM (SELECT DISTINCT ON (f.message_id) f.message_id,
                (f.details ->> 'parts')::numeric AS parts,

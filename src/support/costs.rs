@@ -10,6 +10,8 @@ use crate::channels::Channel;
 use crate::database::owner_functions::is_known;
 use crate::database::{Result, Transaction};
 
+/// The currency of AWS's prices.
+pub(crate) const CURRENCY: &str = "USD";
 /// Days, at most.
 pub(crate) const MOST_DAYS: i64 = 92;
 
@@ -57,7 +59,7 @@ pub(crate) async fn read_costs(transaction: &Transaction, days: i64) -> Result<C
         unpriced: row.get("unpriced"),
     });
     Ok(Costs {
-        currency: "USD",
+        currency: CURRENCY,
         days: days.collect(),
     })
 }

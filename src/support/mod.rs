@@ -2,6 +2,7 @@
 
 pub(crate) mod booking_now;
 pub(crate) mod costs;
+pub(crate) mod expected_costs;
 pub mod preview;
 pub(crate) mod route;
 pub(crate) mod sentences;

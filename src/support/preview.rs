@@ -25,6 +25,7 @@ use crate::reminders::notices::queued_sql;
 use crate::reminders::planned::counts_sql;
 use crate::reminders::quiet_hours::hand_over_names;
 use crate::reminders::watermark::Watermark;
+use crate::support::expected_costs::{EXPECTED_COSTS, ExpectedCosts, ExpectedMessages};
 use crate::support::route::Route;
 use crate::tick::error::PassError;
 use crate::tick::probe;
@@ -65,6 +66,8 @@ pub struct Preview {
     total: ChangeCounts,
     /// Of all minutes, by rule.
     rules: Vec<ReminderCounts>,
+    /// Of all minutes, by channel and day.
+    costs: ExpectedCosts,
     /// The minutes in which anything is due.
     minutes: Vec<Minute>,
 }
@@ -143,8 +146,9 @@ pub async fn preview(
     let due = count_due_reminders(&transaction, rules.liveness, &watermark, span).await?;
     let waiting = count_waiting(&transaction, rules.liveness, span).await?;
     let reminders = [due, waiting].concat();
+    let costs = expect_costs(&transaction, &reminders, deadline).await?;
     transaction.rollback().await?;
-    Ok(Preview::of(as_of, until, &changes, &reminders))
+    Ok(Preview::of(as_of, until, &changes, &reminders, costs))
 }
 
 /// The time that a preview covers, and when it must be there.
@@ -261,8 +265,37 @@ pub(crate) fn waiting_sql(liveness: Liveness) -> String {
     )
 }
 
+/// What these reminders will cost.
+async fn expect_costs(
+    transaction: &Transaction,
+    reminders: &[Row],
+    deadline: Instant,
+) -> Result<ExpectedCosts> {
+    let messages = ExpectedMessages::of(reminders);
+    let sms = match messages.have_sms() {
+        true => {
+            query_until(
+                transaction,
+                deadline,
+                &EXPECTED_COSTS,
+                &messages.parameters(),
+            )
+            .await?
+        }
+        // Before `migrate`, the tables of SMS are missing.
+        false => Vec::new(),
+    };
+    Ok(messages.costs(&sms))
+}
+
 impl Preview {
-    fn of(as_of: DateTime<Utc>, until: DateTime<Utc>, changes: &[Row], reminders: &[Row]) -> Self {
+    fn of(
+        as_of: DateTime<Utc>,
+        until: DateTime<Utc>,
+        changes: &[Row],
+        reminders: &[Row],
+        costs: ExpectedCosts,
+    ) -> Self {
         let mut total = ChangeCounts::default();
         let mut minutes: BTreeMap<DateTime<Utc>, (ChangeCounts, ByRule)> = BTreeMap::new();
         for row in changes {
@@ -293,6 +326,7 @@ impl Preview {
             until,
             total,
             rules: rules.into_values().collect(),
+            costs,
             minutes: minutes.collect(),
         }
     }

@@ -32,8 +32,7 @@ pub(crate) struct Route {
 impl Route {
     /// Of a message by a channel, or by a chain of them: that of an event with this data.
     pub(crate) fn of(channel: &str, via: Option<&str>, status: &str, data: &Value) -> Self {
-        let first = channel.split('>').next().unwrap_or_default();
-        let used = via.unwrap_or(first);
+        let used = used_channel(channel, via);
         let rest = channel.split('>').skip_while(|one| *one != used);
         // Only what waits, or was not sent, may have others behind it.
         let is_tried = matches!(
@@ -83,6 +82,13 @@ impl Route {
             None => notes,
         }
     }
+}
+
+/// The channel by which a message goes, or that is tried next: of a chain, the first one that is
+/// not left.
+pub(crate) fn used_channel<'a>(channel: &'a str, via: Option<&'a str>) -> &'a str {
+    let first = channel.split('>').next().unwrap_or_default();
+    via.unwrap_or(first)
 }
 
 /// `push, else SMS, else email`.

@@ -20,7 +20,7 @@ use futures_util::future;
 use crate::channels::email::sender::Sender;
 use crate::database::{Begin, Database, Result};
 use crate::delivery::webhooks::{self, WebhookDispatcher};
-use crate::delivery::{self, Channels, Delivered, Messengers, claim_sql, flags, outbox};
+use crate::delivery::{self, Channels, Delivered, Messengers, Texter, claim_sql, flags, outbox};
 use crate::messages::settings::MessageSettings;
 use crate::operations::retention;
 use crate::people::keys::LinkKeys;
@@ -68,6 +68,10 @@ impl Automation {
 
     pub(crate) fn messages(&self) -> &MessageSettings {
         &self.messengers.mailer.settings.messages
+    }
+
+    pub(crate) fn texter(&self) -> Option<&Texter> {
+        self.messengers.texter.as_ref()
     }
 
     pub(crate) fn link_keys(&self) -> &LinkKeys {

@@ -312,9 +312,9 @@ const OTHER_WORDS: [&str; 8] = [
     "ended_early hint message moved refused state tried",
     // Members of event_data, and of the bodies of webhooks.
     "asks_attendance at attempt attempts audience begins booking_id booking_status by carrier_fee chain channel claimed_by claimed_reason data digest due_at ends error flag_error followed_reason follows forgotten from id \
-     message_id notice on_event opt_outs outcome parts person_id price quiet_hours reason recipient refund rule run_id said sequence session_user settled_by starts_at timestamp to told type until zone_unknown",
-    // A rule of digests, outcomes of an attempt besides the reasons, kinds of erasures, providers' events, and reasons to suppress.
-    "daily released sent person retention bounced bounced_softly delivered rejected rendering_failed undelivered",
+     message_id notice on_event opt_outs outcome parts person_id price quiet_hours reason recipient refund rule run_id said sequence session_user settled_by starts_at timestamp to told type until via zone_unknown",
+    // A rule of digests, outcomes of an attempt besides the reasons, kinds of erasures, providers' events, reasons to suppress, replies, and answers to them.
+    "daily released sent person retention attends cannot_attend contact link opted_in bounced bounced_softly delivered rejected rendering_failed undelivered",
     // Columns of bookings that may be missing.
     "auto_complete_blocked auto_status_updated automation_logs cancellation_reason cancelled_at cancelled_by completed_at \
      customer_id duration_minutes id provider_id reminder_h_sent",

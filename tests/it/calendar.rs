@@ -23,7 +23,7 @@ use crate::others::find;
 use crate::ses::{Answer, Calendar, Mail};
 
 /// Sends JSON to a program and reads its answer.
-fn ask(mut program: Command, given: &Value) -> Result<Value, String> {
+pub fn ask(mut program: Command, given: &Value) -> Result<Value, String> {
     let mut child = program
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,13 +1,16 @@
 //! Chains where something is in doubt or is missing: several attempts, refusals that cost nothing,
 //! channels that are held or not set up, and who moves on with whom.
 
+use tokio::sync::watch;
+
 use crate::app::{hours, minutes, noon};
 use crate::chain_kinds::{GUESTS, two_on_one_day};
 use crate::channels::Reach;
-use crate::fcm_endpoint;
+use crate::feedback::ses_event;
 use crate::receipts::{app_with_sms, messages, receipt};
 use crate::runtime_api::Instance;
 use crate::sms_endpoint::Answer;
+use crate::{fcm_endpoint, ses};
 
 const NO_TOKEN: &str = "DELETE FROM booking_automation_push_tokens";
 const TOO_EXPENSIVE: Answer = Answer::Error(400, "ValidationException", "PRICE_OVER_THRESHOLD");
@@ -50,6 +53,83 @@ async fn a_receipt_about_one_attempt_opens_nothing_where_another_may_have_arrive
     }
     app.call(&["run"]).await.summary();
     assert_eq!(app.ses.mails().len(), 0);
+}
+
+#[tokio::test]
+async fn a_receipt_that_comes_before_the_record_of_a_second_attempt_opens_the_rest() {
+    // What happens to the first attempt, and the messages after the receipt.
+    let opened = ["sms>email sending", "email pending"];
+    for (first, after) in [
+        (Answer::THROTTLED, &opened[..]),
+        (Answer::Reset, &opened[..1]),
+    ] {
+        let (app, sms) = app_with_sms("sms>email").await;
+        let instance = Instance::start(&app).await;
+        sms.answer(move |_| first.clone());
+        let booking = app.booking_due_now().await;
+        app.call(&["run"]).await.summary();
+        let (answer, held) = watch::channel(false);
+        sms.answer(move |_| Answer::Held(held.clone(), Box::new(Answer::Sent)));
+        app.make_claimable().await;
+        tokio::join!(app.call(&["run"]), async {
+            sms.wait_for_requests(2).await;
+            let id = sms.requests()[1].event_id().to_owned();
+            let lost = receipt("TEXT_UNREACHABLE", &id, "second");
+            instance.invoke(&lost).await.unwrap();
+            assert_eq!(messages(&app, booking).await, after);
+            answer.send(true).unwrap();
+        });
+        app.call(&["run"]).await.summary();
+        let mut ended = vec!["sms>email completed", "email completed"];
+        ended.truncate(after.len());
+        assert_eq!(messages(&app, booking).await, ended);
+        assert_eq!(
+            (sms.requests().len(), app.ses.mails().len()),
+            (2, after.len() - 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_event_about_an_earlier_mail_of_the_leader_opens_nothing_for_who_was_not_in_it() {
+    for (is_in_doubt, follow) in [(false, 2), (true, 0)] {
+        let reach = Reach::by(&["email>sms"]).await;
+        let app = &reach.app;
+        let sql = "UPDATE reminder_rules SET group_within = '12 hours' WHERE name = '24h'";
+        app.sql(sql, &[]).await;
+        app.ses
+            .answer(|_| ses::Answer::Error(429, "TooManyRequestsException", "slower"));
+        for _ in 0..2 {
+            app.booking_due_now().await;
+        }
+        app.call(&["run"]).await.summary();
+        assert_eq!(app.ses.mails().len(), 1, "one mail for both");
+        let leader = app.ses.mails()[0].event_id().to_owned();
+        if is_in_doubt {
+            // As if each had been tried alone, and the leader's mail might have arrived.
+            let sql = "UPDATE booking_automation_events
+                          SET event_data = jsonb_set(event_data, '{attempts,0,outcome}', '\"unknown\"')
+                        WHERE id = $1::text::uuid";
+            assert_eq!(app.sql(sql, &[&leader]).await, 1);
+        }
+        let (answer, held) = watch::channel(false);
+        app.ses
+            .answer(move |_| ses::Answer::Held(held.clone(), Box::new(ses::Answer::Sent)));
+        app.make_claimable().await;
+        let instance = Instance::start(app).await;
+        tokio::join!(app.call(&["run"]), async {
+            app.ses.wait_for_mails(2).await;
+            assert_eq!(app.ses.mails()[1].event_id(), leader);
+            let bounce = ses_event("ses-bounce", &leader, "which");
+            instance.invoke(&bounce).await.unwrap();
+            let mut rows = reach.rows().await;
+            rows.sort();
+            let opened = rows.split_off(2);
+            assert_eq!(rows, ["email>sms sending 2", "email>sms sending 2"]);
+            assert_eq!(opened, vec!["sms pending 0"; follow]);
+            answer.send(true).unwrap();
+        });
+    }
 }
 
 #[tokio::test]
@@ -169,6 +249,53 @@ async fn reminders_of_a_day_move_on_together_and_leave_in_one_mail() {
     let row = "push>sms>email by email completed 1 push:no_address sms:no_address";
     assert_eq!(reach.rows().await, [row, row]);
     assert_eq!(reach.sent(), [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_receipt_of_a_leader_that_has_moved_on_says_nothing_of_those_in_its_mail() {
+    let mut reach = Reach::by(&["email>sms"]).await;
+    let sql = "UPDATE reminder_rules SET group_within = '12 hours' WHERE name = '24h'";
+    reach.app.sql(sql, &[]).await;
+    for ahead in [24, 28] {
+        reach.app.confirmed(noon() + hours(ahead)).await;
+    }
+    let answer = |status, code| {
+        reach
+            .app
+            .ses
+            .answer(move |_| ses::Answer::Error(status, code, "no"))
+    };
+    answer(429, "TooManyRequestsException");
+    reach.run().await;
+    let waits = "email>sms pending throttled 1";
+    assert_eq!(reach.rows().await, [waits, waits]);
+    // Another person's message shows that the account cannot send.
+    answer(400, "AccountSuspendedException");
+    reach.app.customer = reach
+        .app
+        .person("Tom", Some("tom@customers.example"), "UTC")
+        .await;
+    reach.app.confirmed(noon() + hours(23)).await;
+    reach.app.run(noon()).await;
+    let held = "UPDATE booking_automation_channels SET held_since = now() - interval '2 hours'
+                 WHERE held_reason IS NOT NULL";
+    assert_eq!(reach.app.sql(held, &[]).await, 1);
+    // Only the first one has waited for an hour.
+    reach.run_again(noon() + minutes(61)).await;
+    let first = &reach.sms.accepted()[0];
+    let told = receipt("TEXT_SENT", first.event_id(), "sms-1");
+    let instance = Instance::start(&reach.app).await;
+    assert_eq!(instance.invoke(&told).await.unwrap()["outcome"], "recorded");
+    let rows = reach.rows().await;
+    assert!(
+        rows.contains(&"email>sms by sms completed 1 email:held".to_owned()),
+        "{rows:?}"
+    );
+    assert!(rows.contains(&waits.to_owned()), "{rows:?}");
+    // It is sent when its mail can be.
+    reach.app.ses.answer(|_| ses::Answer::Sent);
+    reach.run_again(noon() + hours(4)).await;
+    assert_eq!(reach.rows().await.last().unwrap(), "email>sms completed 2");
 }
 
 #[tokio::test]

@@ -401,7 +401,7 @@ async fn before_the_last_step_of_the_schema_mail_is_delivered_as_it_was() {
         .app
         .db
         .batch_execute(
-            "DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms;
+            "DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies, booking_automation_sms;
              ALTER TABLE booking_automation_preferences DROP COLUMN phone, DROP COLUMN sms_allowed;
              DROP TRIGGER booking_automation_keep_keys ON booking_automation_events;
              ALTER TABLE booking_automation_events DROP COLUMN via;
@@ -453,13 +453,13 @@ async fn after_the_missing_steps_messages_that_wait_go_out() {
         .app
         .db
         .batch_execute(
-            "DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms;
+            "DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies, booking_automation_sms;
              ALTER TABLE booking_automation_preferences DROP COLUMN phone, DROP COLUMN sms_allowed;
              DROP TRIGGER booking_automation_keep_keys ON booking_automation_events;
              ALTER TABLE booking_automation_events DROP COLUMN via;
              DROP FUNCTION booking_automation_next_channel, booking_automation_moved_on, booking_automation_shares_channel;
              DELETE FROM booking_automation_channels WHERE channel <> 'email';
-             DELETE FROM booking_automation_migrations WHERE name IN ('30_via', '31_channels', '32_receipts')",
+             DELETE FROM booking_automation_migrations WHERE name IN ('30_via', '31_channels', '32_receipts', '33_replies')",
         )
         .await
         .unwrap();

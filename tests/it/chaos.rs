@@ -1,5 +1,5 @@
 //! Several concurrent instances are killed at every named point and at random moments. The database
-//! and the mail endpoint fail in every way, while another client changes the same bookings. Then
+//! and the endpoints of mail, SMS, push messages and webhooks fail in every way, while another client changes the same bookings. Then
 //! the faults stop, and the result is evaluated from the history of the bookings, the traffic and
 //! the requests at the mail endpoint.
 //!
@@ -20,6 +20,8 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::app::{App, connect};
+use crate::chaos_answers::Channel;
+use crate::chaos_hooks::{self, Hooks};
 use crate::chaos_load::{self, Shared};
 use crate::chaos_mail::{self, Mail, PUBLIC_URL};
 use crate::chaos_report::{self, Restarts, Run};
@@ -56,8 +58,18 @@ const DOCUMENTED: u64 = 10_000;
 const EXPIRE_AFTER: &str = "600s";
 const COMPLETE_AFTER: &str = "5s";
 
-/// The points that the mail endpoint sees.
-const MAIL: [Point; 2] = [Point::RequestArrived, Point::AnswerWritten];
+/// Before the second attempt of a webhook message and so on: as many as there may be, so that none is
+/// given up. They are divided like the other waits.
+const HOOKS_RETRY_AFTER: [&str; 20] = ["6s"; 20];
+/// Points at which an instance is stopped.
+const STOPS: [Point; 6] = [
+    Point::RequestArrived,
+    Point::AnswerWritten,
+    Point::TextArrived,
+    Point::PushArrived,
+    Point::Claimed,
+    Point::Claimed,
+];
 
 /// The length of the run.
 pub struct Length {
@@ -92,7 +104,7 @@ impl Length {
         });
         let kills = number("KILLS").unwrap_or(if long { DOCUMENTED } else { 120 });
         let divisor = if long { 12 } else { 6 };
-        let messages = usize::try_from(kills).unwrap() * if long { 10 } else { 1 };
+        let messages = usize::try_from(kills).unwrap() * if long { 20 } else { 1 };
         Self {
             seed,
             kills,
@@ -110,7 +122,7 @@ impl Length {
 
     /// Prints to stderr directly: the test runner hides the output of tests.
     fn print_progress(&self, what: &str) {
-        if self.long {
+        if self.long || std::env::var_os("PROGRESS").is_some() {
             std::io::stderr()
                 .write_all(format!("{what}\n").as_bytes())
                 .unwrap();
@@ -120,8 +132,10 @@ impl Length {
 
 /// The state that all tasks share.
 pub struct World {
-    /// The mail endpoint.
+    /// The endpoints of mail, SMS and push messages.
     pub mail: Arc<Mail>,
+    /// The endpoints of webhooks.
+    pub hooks: Arc<Hooks>,
     /// The other client.
     pub load: Arc<Shared>,
     /// The number of kills at each point.
@@ -140,12 +154,11 @@ pub struct World {
 }
 
 impl World {
-    fn new(length: &Length) -> Self {
+    fn new(length: &Length, database: &str) -> Self {
+        let patience = Duration::from_secs(10) / length.divisor;
         Self {
-            mail: Arc::new(Mail::new(
-                length.seed ^ 0xe1,
-                Duration::from_secs(10) / length.divisor,
-            )),
+            mail: Arc::new(Mail::new(length.seed ^ 0xe1, patience)),
+            hooks: Arc::new(Hooks::new(length.seed ^ 0xf1, patience, database)),
             load: Arc::default(),
             kills: Mutex::default(),
             calls: Mutex::default(),
@@ -212,7 +225,7 @@ impl Place {
         // The instance is stopped, like a frozen function, for longer than its claims last, and
         // killed later.
         if rng.u8(0..if self.length.long { 50 } else { 20 }) == 0 {
-            let point = [MAIL[0], MAIL[1], Point::Claimed][rng.usize(0..3)];
+            let point = STOPS[rng.usize(0..STOPS.len())];
             let time = self.length.stop_duration(rng);
             plans.push_back(Plan {
                 point,
@@ -225,7 +238,7 @@ impl Place {
         if rng.u8(0..10) == 0 {
             let wire: Vec<_> = Point::NAMED
                 .into_iter()
-                .filter(|point| !MAIL.contains(point))
+                .filter(|point| !point.is_at_endpoint())
                 .collect();
             let point = wire[rng.usize(0..wire.len())];
             let action = match rng.u8(0..5) {
@@ -252,7 +265,11 @@ impl Place {
             10 => return Duration::from_millis(rng.u64(0..100)),
             _ => {
                 let point = Point::NAMED[rng.usize(0..Point::NAMED.len())];
-                let most = if MAIL.contains(&point) { 40 } else { 4 };
+                let most = match point {
+                    Point::RequestArrived | Point::AnswerWritten => 20,
+                    _ if point.is_at_endpoint() => 6,
+                    _ => 4,
+                };
                 plans.push_back(Plan {
                     point,
                     after: rng.u32(0..most),
@@ -277,11 +294,17 @@ impl Place {
                 self.slot.session_name(life)
             );
             environment.insert("DATABASE_URL", url);
-            let mail = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
-            environment.insert("AWS_ENDPOINT_URL_SESV2", mail);
+            let endpoints = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
+            chaos_mail::set_up(&mut environment, &endpoints);
             if self.rng.u8(0..50) == 0 {
+                let names = [
+                    "AWS_ENDPOINT_URL_SESV2",
+                    "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2",
+                    "FCM_ENDPOINT",
+                ];
                 // No process listens on this port.
-                environment.insert("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1".to_owned());
+                let nowhere = "http://127.0.0.1:1".to_owned();
+                environment.insert(names[self.rng.usize(0..names.len())], nowhere);
             }
             let program = Path::new(env!("CARGO_BIN_EXE_booking-automation"));
             let mut instance =
@@ -423,6 +446,22 @@ async fn terminate_sessions(
     }
 }
 
+/// Whether enough has happened for the evaluation to say something: there are messages to guests and
+/// webhooks, notices, people who opted out, chains that moved on, and a message that was sent after
+/// one that came back.
+const ENOUGH: &str = "
+    SELECT count(*) FILTER (WHERE recipient <> '' AND status = 'completed') > 12
+       AND count(*) FILTER (WHERE event_type = 'notification_sent' AND status = 'completed') > 12
+       AND count(*) FILTER (WHERE event_type = 'webhook' AND status = 'completed') > 12
+       AND count(*) FILTER (WHERE reason = 'opted_out') > 12
+       AND count(*) FILTER (WHERE event_data ? 'chain' AND status = 'completed') > 12
+       AND bool_or(event_data ? 'follows' AND status = 'completed')
+      FROM booking_automation_events";
+/// How many messages wait. A call of a webhook takes less time than the others.
+const WAITING: &str = "
+    SELECT count(*) FILTER (WHERE event_type <> 'webhook') + count(*) FILTER (WHERE event_type = 'webhook') / 4
+      FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()";
+
 /// Injects faults until the run is long enough: restarts the server, terminates sessions, breaks
 /// connections and makes the account fail, at growing numbers of kills.
 async fn inject_faults(
@@ -441,7 +480,14 @@ async fn inject_faults(
     loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let (kills, taken) = (world.killed(), world.mail.taken());
-        if kills >= length.kills && taken >= length.messages && world.killed_everywhere() {
+        if kills >= length.kills
+            && taken >= length.messages
+            && world.killed_everywhere()
+            && Channel::ALL
+                .iter()
+                .all(|channel| world.mail.taken_by(*channel) > 12)
+            && administrator.query_value::<bool>(ENOUGH).await == Some(true)
+        {
             return restarts;
         }
         // A call that never returns is a failure, and so are calls that send nothing.
@@ -452,19 +498,19 @@ async fn inject_faults(
             latest.1.elapsed() < STANDSTILL && kills < 5 * length.kills,
             "{kills} kills and {taken} messages: either nothing happens any more, or only kills do"
         );
-        let waiting: Option<i64> = administrator
-            .query_value("SELECT count(*) FROM booking_automation_events WHERE status IN ('pending', 'sending') AND next_attempt_at <= now()")
-            .await;
+        let waiting: Option<i64> = administrator.query_value(WAITING).await;
         if let Some(waiting) = waiting {
             let enough = waiting > ENOUGH_WAITING || world.mail.pending_events() > ENOUGH_UNTOLD;
             world.load.enough.store(enough, Ordering::SeqCst);
         }
         if tell_at <= Instant::now() {
             length.print_progress(&format!(
-                "{:>5} s  {kills} kills, {taken} messages, {} waiting, {} statements of the other client",
+                "{:>5} s  {kills} kills, {taken} messages, {} calls of webhooks, {} waiting, {} statements of the other client; no kill yet: {:?}",
                 began.elapsed().as_secs(),
+                world.hooks.taken(),
                 waiting.unwrap_or_default(),
                 world.load.statements.load(Ordering::SeqCst),
+                world.points_without_kill(),
             ));
             tell_at = Instant::now() + Duration::from_secs(20);
         }
@@ -569,33 +615,27 @@ async fn run_until_quiet(app: &App, world: &World, environment: &BTreeMap<&'stat
                                        AND NOT EXISTS (SELECT FROM bookings b WHERE b.id = n.booking_id AND b.status = 'in_progress'))";
     let tick = json!({"trigger": "schedule"});
     let give_up = Instant::now() + QUIET_WITHIN;
-    loop {
-        deliver_ses_events(&instance, world).await;
+    // The evaluation expects a reminder after three passes and a second. What they send may cause
+    // events, and these may cause messages.
+    let mut quiet_passes = 0;
+    while quiet_passes < 5 {
+        let pause = if quiet_passes > 0 { 500 } else { 50 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        deliver_events(&instance, world).await;
         let summary = instance.invoke(&tick).await.unwrap();
-        if world.mail.pending_events() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0) {
-            break;
-        }
+        let is_quiet =
+            world.mail.pending_events() == 0 && app.one(quiet, &[]).await.get::<_, bool>(0);
+        quiet_passes = if is_quiet { quiet_passes + 1 } else { 0 };
         assert!(
-            Instant::now() < give_up,
+            is_quiet || Instant::now() < give_up,
             "not quiet after {QUIET_WITHIN:?}: {summary}"
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    // The evaluation expects a reminder after three passes and a second.
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        instance.invoke(&tick).await.unwrap();
-    }
-    // They may have caused more SES events.
-    while world.mail.pending_events() > 0 {
-        deliver_ses_events(&instance, world).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     instance.kill().await;
 }
 
-/// Delivers up to a hundred SES events to an instance.
-async fn deliver_ses_events(instance: &Instance, world: &World) {
+/// Delivers up to a hundred events of the providers to an instance.
+async fn deliver_events(instance: &Instance, world: &World) {
     for _ in 0..100 {
         let Some(news) = world.mail.next_event() else {
             break;
@@ -606,8 +646,17 @@ async fn deliver_ses_events(instance: &Instance, world: &World) {
 }
 
 /// Stores the endpoint's requests in the database and evaluates the run there.
-async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
-    let requests = mail.requests();
+async fn evaluate(app: &App, world: &World, divisor: u32) {
+    for chunk in world.hooks.calls().chunks(5000) {
+        let subscriptions: Vec<_> = chunk.iter().map(|it| it.subscription.to_string()).collect();
+        let messages: Vec<&str> = chunk.iter().map(|call| call.message.as_str()).collect();
+        let taken: Vec<bool> = chunk.iter().map(|call| call.taken).collect();
+        let answers: Vec<&str> = chunk.iter().map(|call| call.answer).collect();
+        let sql = "INSERT INTO chaos_calls SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[])";
+        app.sql(sql, &[&subscriptions, &messages, &taken, &answers])
+            .await;
+    }
+    let requests = world.mail.requests();
     // Each booking that a mail lists.
     let listed: Vec<_> = (0..)
         .zip(&requests)
@@ -631,12 +680,20 @@ async fn evaluate(app: &App, mail: &Mail, divisor: u32) {
             .map(|request| request.life.as_str())
             .collect();
         let stopped: Vec<bool> = requests.iter().map(|request| request.stopped).collect();
+        let channels: Vec<&str> = requests.iter().map(|it| it.channel.as_str()).collect();
+        let targets: Vec<&str> = requests.iter().map(|it| it.target.as_str()).collect();
+        // Only mails say which bookings they are about.
         let sql = "INSERT INTO chaos_requests
-                   SELECT * FROM unnest($1::int[], $2::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])";
+                   SELECT q.number, q.leader, q.leader, CASE WHEN q.channel = 'email' THEN q.booking_id ELSE coalesce(e.booking_id, q.booking_id) END,
+                          q.at, q.taken, q.answer, q.life, q.stopped, q.channel, q.target
+                     FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::text[], $7::text[], $8::boolean[], $9::text[], $10::text[])
+                          AS q (number, leader, booking_id, at, taken, answer, life, stopped, channel, target)
+                     LEFT JOIN booking_automation_events e ON e.id = q.leader";
         app.sql(
             sql,
             &[
                 &numbers, &events, &bookings, &times, &taken, &answers, &lives, &stopped,
+                &channels, &targets,
             ],
         )
         .await;
@@ -663,6 +720,12 @@ fn instance_environment(app: &App, length: &Length) -> BTreeMap<&'static str, St
         ("TEST_TIME_DIVISOR", length.divisor.to_string()),
         ("SES_CONFIGURATION_SET", "bookings".to_owned()),
         ("SEND_CONCURRENCY", "6".to_owned()),
+        ("SMS_FROM", "STUDIO".to_owned()),
+        ("SMS_CONFIGURATION_SET", "bookings".to_owned()),
+        ("SMS_RATE", "1000".to_owned()),
+        ("SMS_PER_PERSON", "100".to_owned()),
+        ("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1".to_owned()),
+        ("WEBHOOK_RETRY_AFTER", HOOKS_RETRY_AFTER.join(",")),
         ("PUBLIC_URL", PUBLIC_URL.to_owned()),
         ("EXPIRE_AFTER", EXPIRE_AFTER.to_owned()),
         ("COMPLETE_AFTER", COMPLETE_AFTER.to_owned()),
@@ -769,8 +832,8 @@ impl Places {
             "DATABASE_URL",
             format!("{}?application_name={}", app.url, last.session_name(life)),
         );
-        let mail_url = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
-        environment.insert("AWS_ENDPOINT_URL_SESV2", mail_url);
+        let endpoints = format!("{}/{life}", environment["AWS_ENDPOINT_URL_SESV2"]);
+        chaos_mail::set_up(&mut environment, &endpoints);
         environment
     }
 }
@@ -804,7 +867,8 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let backend = app.backend_url().await;
     app.sql("GRANT INSERT ON chaos_locked TO PUBLIC", &[]).await;
     let (server, way) = start_server_behind_proxy(&mut app, cluster.port).await;
-    let world = Arc::new(World::new(&length));
+    let world = Arc::new(World::new(&length, &cluster.url));
+    chaos_hooks::start(&app, &world.hooks).await;
     let (terminations, sessions) = mpsc::unbounded_channel();
     let terminated = Arc::new(AtomicU64::new(0));
     let terminator = tokio::spawn(terminate_sessions(
@@ -822,6 +886,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
         faketime.as_deref(),
     )
     .await;
+    world.hooks.set_slots(&places.slots);
     let load = start_load(&backend, app.provider, &length, &world);
 
     let began = Instant::now();
@@ -838,6 +903,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
     let took = began.elapsed();
     terminator.abort();
     world.mail.stop_faults();
+    world.hooks.stop_faults();
     app.db = connect(&app.url).await;
     run_until_quiet(&app, &world, &places.environment_without_proxy(&app)).await;
     length.print_progress(&format!("{:>5} s  quiet", began.elapsed().as_secs()));
@@ -846,7 +912,7 @@ async fn instances_killed_at_every_point_lose_no_reminder_and_record_every_repea
         requests.iter().any(|request| request.bookings.len() > 1),
         "no mail was for several bookings"
     );
-    evaluate(&app, &world.mail, length.divisor).await;
+    evaluate(&app, &world, length.divisor).await;
     length.print_progress(&format!("{:>5} s  evaluated", began.elapsed().as_secs()));
 
     let held: Vec<Held> = places.held.lock().unwrap().clone();

@@ -33,7 +33,7 @@ CREATE TRIGGER chaos_history AFTER INSERT OR UPDATE OR DELETE ON bookings FOR EA
 
 -- The bookings that the other client locks or changes in a transaction of less than a second.
 CREATE TABLE chaos_locked (booking_id uuid NOT NULL, since timestamptz NOT NULL DEFAULT now(),
-                           until timestamptz NOT NULL DEFAULT now() + interval '3 seconds');
+                           until timestamptz NOT NULL DEFAULT now() + interval '10 seconds');
 
 -- A step of two in a hundred bookings is refused once, with any SQLSTATE.
 CREATE FUNCTION chaos_is_bad(id uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT left(id::text, 2) < '05' $$;
@@ -98,9 +98,17 @@ $$;
 CREATE TRIGGER chaos_choices AFTER INSERT OR DELETE ON booking_automation_opt_outs FOR EACH ROW EXECUTE FUNCTION chaos_choices();
 GRANT SELECT, INSERT, DELETE ON booking_automation_opt_outs TO PUBLIC;
 
--- The requests at the mail endpoint, one row for each booking that the mail lists. The tag is the event that leads.
+-- By what people can be reached: the other client writes it, and changes nothing of it later.
+CREATE TABLE chaos_reach (person_id text PRIMARY KEY, phone text, agreed boolean NOT NULL, devices text[] NOT NULL);
+GRANT INSERT ON chaos_reach TO PUBLIC;
+GRANT SELECT, INSERT ON booking_automation_preferences, booking_automation_push_tokens TO PUBLIC;
+
+-- The requests at the endpoints of mail, SMS and push messages, one row for each booking that a mail lists. The tag is the
+-- event that leads.
 CREATE TABLE chaos_requests (number int, leader uuid, event_id uuid, booking_id uuid, at timestamptz, taken boolean, answer text, life text,
-                             stopped boolean, PRIMARY KEY (number, booking_id));
+                             stopped boolean, channel text, target text, PRIMARY KEY (number, booking_id));
+-- The calls at the webhooks' endpoint.
+CREATE TABLE chaos_calls (subscription text, message_id text, taken boolean, answer text);
 
 -- Which instance claimed each message, and which one recorded the outcome.
 CREATE TABLE chaos_claims (
@@ -109,13 +117,17 @@ CREATE TABLE chaos_claims (
     leader     uuid NOT NULL, -- the event in whose mail it leaves
     old_status text, new_status text,
     old_claim  bigint, new_claim bigint,
+    channel    text NOT NULL, -- the one in use
+    moved      text,          -- why the last earlier one of the chain was left
     life       text NOT NULL DEFAULT current_setting('application_name'),
     at         timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX chaos_claims_event ON chaos_claims (event_id, seq);
 CREATE FUNCTION chaos_claims() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO public.chaos_claims (event_id, leader, old_status, new_status, old_claim, new_claim)
-    VALUES (NEW.id, coalesce(NEW.led_by, NEW.id), OLD.status, NEW.status, OLD.claim, NEW.claim);
+    INSERT INTO public.chaos_claims (event_id, leader, old_status, new_status, old_claim, new_claim, channel, moved)
+    VALUES (NEW.id, coalesce(NEW.led_by, NEW.id), OLD.status, NEW.status, OLD.claim, NEW.claim,
+            coalesce(NEW.via, split_part(NEW.channel, '>', 1)), NEW.event_data -> 'chain' -> -1 ->> 'reason');
     RETURN NULL;
 END
 $$;
@@ -124,5 +136,11 @@ CREATE TRIGGER chaos_claims AFTER UPDATE ON booking_automation_events FOR EACH R
 
 -- Rules of the test: one whose reminders are due and over within the run, and one for the provider.
 INSERT INTO reminder_rules (name, audience, lead) VALUES ('soon', 'customer', '40 seconds'), ('15m', 'provider', '15 minutes');
+-- Chains, and messages beside each other. Another chain makes a rule start anew: its time is set afterwards.
+UPDATE reminder_rules r SET channels = c.channels
+  FROM (VALUES ('24h', '{email>sms}'::text[]), ('1h', '{push>sms>email}'), ('15m', '{sms>email}'), ('soon', '{push,email}'))
+       AS c (name, channels)
+ WHERE r.name = c.name AND r.audience = 'customer';
 UPDATE reminder_rules SET effective_from = '2020-01-01', group_within = '12 hours';
-UPDATE booking_automation_notice_rules SET active = true WHERE name IN ('cancelled', 'rescheduled') AND audience = 'customer';
+UPDATE booking_automation_notice_rules SET active = true, channels = '{push>email}'
+ WHERE name IN ('cancelled', 'rescheduled') AND audience = 'customer';

@@ -9,6 +9,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, NoTls, Row};
 use uuid::Uuid;
 
+use crate::chaos_mail::{BOUNCES, GONE, UNDELIVERED};
+
 /// What all sessions of the other client share.
 #[derive(Default)]
 pub struct Shared {
@@ -149,7 +151,9 @@ impl Session {
             88..92 => self.change_in_long_transaction().await,
             92..94 => self.cancel_and_confirm_again().await,
             94..96 => {
+                // It takes a second, on a slow machine.
                 let ids = self.some_bookings(10);
+                self.execute(LOCKED, &[&ids]).await?;
                 self.execute(
                     "UPDATE bookings SET total_price = 5, payment_intent = 'x', location = repeat('Hall ', 400000) WHERE id = ANY ($1)",
                     &[&ids],
@@ -174,22 +178,47 @@ impl Session {
         self.execute(sql, &[&person]).await
     }
 
-    /// One person of seven has no address, a malformed one, one that bounces, or one that the view often
-    /// cannot read. One of twenty has a name of a megabyte.
+    /// A person with an address, a phone and devices, in all combinations. One person of four has no
+    /// address, a malformed one, one that bounces, or one that the view often cannot read. One of
+    /// twenty has a name of a megabyte.
     async fn create_person(&mut self) -> Result<(), Gone> {
         let name = format!("{}", Uuid::from_u128(self.rng.u128(..)).simple());
         let email = match self.rng.u8(0..40) {
             0 | 1 => None,
             2 => Some("not an address".to_owned()),
-            3 | 4 => Some(format!("bounces-{name}@customers.example")),
-            5 => Some(format!("failing-{name}@customers.example")),
+            3..8 => Some(format!("{BOUNCES}{name}@customers.example")),
+            8 => Some(format!("failing-{name}@customers.example")),
             _ => Some(format!("{name}@customers.example")),
         };
         let sql = "INSERT INTO users (display_name, email, timezone) VALUES (repeat('Customer ', $2), $1, 'Europe/Vienna') RETURNING id";
         let length = if self.rng.u8(0..20) == 0 { 120_000 } else { 1 };
         let rows = self.query(sql, &[&email, &length]).await?;
-        self.people.push(rows[0].get(0));
+        let person: Uuid = rows[0].get(0);
+        let phone = self.random_phone();
+        let agreed = self.rng.u8(0..6) > 0;
+        self.execute(PREFER, &[&person, &phone, &agreed]).await?;
+        let devices = match self.rng.u8(0..8) {
+            0..3 => vec![],
+            3 => vec![format!("{GONE}{name}")],
+            4 => vec![format!("first-{name}"), format!("second-{name}")],
+            5 => vec![format!("{GONE}{name}"), format!("first-{name}")],
+            _ => vec![format!("first-{name}")],
+        };
+        self.execute(BRING, &[&person, &devices]).await?;
+        self.execute(REACH, &[&person, &phone, &agreed, &devices])
+            .await?;
+        self.people.push(person);
         Ok(())
+    }
+
+    /// One person of three has none. To one number of four, no SMS arrives.
+    fn random_phone(&mut self) -> Option<String> {
+        let number = self.rng.u64(0..1_000_000_000);
+        match self.rng.u8(0..12) {
+            0..4 => None,
+            4 | 5 => Some(format!("{UNDELIVERED}{number:09}")),
+            _ => Some(format!("+43664{number:09}")),
+        }
     }
 
     /// Seconds until a start. Most reminders become due soon and are not late; some bookings start
@@ -396,6 +425,12 @@ fn is_restart_error(error: &Error) -> bool {
 }
 
 const CANCEL: &str = "UPDATE bookings SET status = 'cancelled', cancelled_at = now() WHERE id = ANY ($1) AND status IN ('pending', 'confirmed')";
+/// A person's phone, and whether they agreed to get SMS.
+const PREFER: &str = "INSERT INTO booking_automation_preferences (person_id, phone, sms_allowed) VALUES ($1::uuid::text, $2, $3)";
+/// A person's devices.
+const BRING: &str = "INSERT INTO booking_automation_push_tokens (person_id, token) SELECT $1::uuid::text, unnest($2::text[])";
+/// For the evaluation.
+const REACH: &str = "INSERT INTO chaos_reach (person_id, phone, agreed, devices) VALUES ($1::uuid::text, $2, $3, $4)";
 const BOOK: &str = "
     INSERT INTO bookings (customer_id, provider_id, service_id, status, scheduled_at, duration_minutes, location)
     SELECT $1, $2, '00000000-0000-0000-0000-00000000000e', $3, now() + make_interval(secs => start), $5, 'Ringstraße 1, Wien'

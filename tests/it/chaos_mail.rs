@@ -1,5 +1,5 @@
-//! A mail endpoint over plain sockets with every fault of the table. It knows which messages it
-//! accepted.
+//! The endpoints of mail, SMS and push messages over plain sockets, with every fault of the tables in
+//! chaos_answers.rs. They know which messages they accepted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,176 +11,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-use crate::chaos_wire::{Action, Point, Slot};
+use crate::chaos_answers::{Answer, Channel, Fault, NONE, Taken, UNREGISTERED};
+use crate::chaos_wire::{Action, Slot};
+use crate::fcm_endpoint;
 use crate::lambda::example_event;
+use crate::receipts::receipt;
 
 /// The base of the links in the messages.
 pub const PUBLIC_URL: &str = "https://studio.example/app/";
-
-/// How a request is answered.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    /// Accepted, and answered.
-    Sent,
-    /// Accepted, with a late answer: before or after the sender gives up.
-    Slow,
-    /// An error of the API.
-    Error(u16, &'static str, &'static str),
-    /// No answer at all.
-    Silence,
-    /// The connection is reset when the request has arrived.
-    Reset,
-    /// The connection ends in the middle of the answer.
-    Half,
-    /// 200, with something that SES would not say.
-    Rubbish(&'static str),
-    /// Nothing that is HTTP.
-    Noise,
-}
-
-/// Whether the message was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Yes,
-    No,
-    /// Either: the sender cannot know it.
-    Maybe,
-}
-
-/// The name, the answer, whether the message is accepted, and how often in a thousand requests.
-const FAULTS: &[(&str, Answer, Taken, u32)] = {
-    use Answer::{Error, Half, Noise, Reset, Rubbish, Silence, Slow};
-    use Taken::{Maybe, No, Yes};
-    &[
-        (
-            "throttled",
-            Error(
-                429,
-                "TooManyRequestsException",
-                "Maximum sending rate exceeded.",
-            ),
-            No,
-            10,
-        ),
-        (
-            "throttled",
-            Error(400, "ThrottlingException", "Rate exceeded"),
-            No,
-            3,
-        ),
-        (
-            "throttled",
-            Error(400, "Throttling", "Maximum sending rate exceeded."),
-            No,
-            3,
-        ),
-        (
-            "throttled, unknown wording",
-            Error(429, "SomethingNew", "later"),
-            No,
-            2,
-        ),
-        (
-            "limit of the account",
-            Error(400, "LimitExceededException", "too many"),
-            No,
-            2,
-        ),
-        (
-            "rejected",
-            Error(
-                400,
-                "MessageRejected",
-                "Email address is on the suppression list.",
-            ),
-            No,
-            2,
-        ),
-        (
-            "rejected",
-            Error(400, "BadRequestException", "Illegal address"),
-            No,
-            2,
-        ),
-        (
-            "quota used up",
-            Error(
-                400,
-                "LimitExceededException",
-                "Daily message quota exceeded.",
-            ),
-            No,
-            0,
-        ),
-        (
-            "account paused",
-            Error(400, "SendingPausedException", "Email sending is paused."),
-            No,
-            0,
-        ),
-        (
-            "account suspended",
-            Error(400, "AccountSuspendedException", "suspended"),
-            No,
-            0,
-        ),
-        (
-            "sender not verified",
-            Error(400, "MailFromDomainNotVerifiedException", "not verified"),
-            No,
-            0,
-        ),
-        (
-            "permission missing",
-            Error(
-                403,
-                "AccessDeniedException",
-                "not authorized to perform ses:SendEmail",
-            ),
-            No,
-            0,
-        ),
-        (
-            "internal error",
-            Error(500, "InternalFailure", "oops"),
-            Maybe,
-            10,
-        ),
-        (
-            "internal error",
-            Error(503, "ServiceUnavailable", "oops"),
-            Maybe,
-            5,
-        ),
-        (
-            "unknown error",
-            Error(502, "", "<html>bad gateway</html>"),
-            Maybe,
-            3,
-        ),
-        ("no answer", Silence, Maybe, 6),
-        ("slow", Slow, Yes, 12),
-        ("reset after the request", Reset, Maybe, 8),
-        ("truncated answer", Half, Yes, 4),
-        ("answer without an id", Rubbish("{}"), Yes, 3),
-        (
-            "answer that is not JSON",
-            Rubbish("<html>hello</html>"),
-            Yes,
-            3,
-        ),
-        ("answer that is not HTTP", Noise, Yes, 3),
-    ]
-};
-/// The faults of the account, which apply to all messages for a while.
-const ACCOUNT: std::ops::Range<usize> = 7..12;
+/// Mails to these never arrive.
+pub const BOUNCES: &str = "bounces-";
+/// SMS to numbers that begin so never arrive.
+pub const UNDELIVERED: &str = "+43699";
+/// Devices without the app.
+pub const GONE: &str = "gone-";
 
 /// A request, as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The channel.
+    pub channel: Channel,
     /// The tag: which event it is.
     pub event: Uuid,
-    /// The bookings that its links lead to.
+    /// The address, number or device.
+    pub target: String,
+    /// The bookings that its links lead to. Only mails have links: of others, it is the nil UUID.
     pub bookings: BTreeSet<Uuid>,
     /// When it had arrived.
     pub at: SystemTime,
@@ -200,8 +55,8 @@ pub struct Mail {
     requests: Mutex<Vec<Request>>,
     taken: AtomicUsize,
     faulty: AtomicBool,
-    /// Until when the account cannot send, and with which of [`FAULTS`].
-    trouble: Mutex<(Instant, usize)>,
+    /// Until when the account of a channel cannot send, and with which fault.
+    trouble: Mutex<Option<(Instant, Channel, Fault)>>,
     /// Longest answer: somewhat more than a sender waits.
     slowest: Duration,
     /// The events to deliver, and the earliest time of each.
@@ -220,7 +75,7 @@ impl Mail {
             requests: Mutex::default(),
             taken: AtomicUsize::new(0),
             faulty: AtomicBool::new(true),
-            trouble: Mutex::new((Instant::now(), ACCOUNT.start)),
+            trouble: Mutex::default(),
             slowest: patience * 3 / 2,
             news: Mutex::default(),
             told: Mutex::default(),
@@ -240,19 +95,21 @@ impl Mail {
 
     /// How many requests were answered how.
     pub fn answers(&self) -> BTreeMap<&'static str, u64> {
-        let mut answers: BTreeMap<_, _> = FAULTS.iter().map(|(name, ..)| (*name, 0)).collect();
+        let faults = Channel::ALL.into_iter().flat_map(Channel::faults);
+        let mut answers: BTreeMap<_, _> = faults.map(|(name, ..)| (*name, 0)).collect();
         for request in self.requests.lock().unwrap().iter() {
             *answers.entry(request.answer).or_default() += 1;
         }
         answers
     }
 
-    /// Makes the account unable to send for so long.
+    /// Makes the account of a channel unable to send for so long.
     pub fn fail_account_for(&self, time: Duration) {
-        *self.trouble.lock().unwrap() = (
-            Instant::now() + time,
-            self.rng.lock().unwrap().usize(ACCOUNT),
-        );
+        let mut rng = self.rng.lock().unwrap();
+        let channel = Channel::ALL[rng.usize(0..Channel::ALL.len())];
+        let faults: Vec<_> = channel.account_faults().collect();
+        let fault = *faults[rng.usize(0..faults.len())];
+        *self.trouble.lock().unwrap() = Some((Instant::now() + time, channel, fault));
     }
 
     /// Stops all faults.
@@ -285,44 +142,47 @@ impl Mail {
         self.told.lock().unwrap().len() as u64
     }
 
+    /// How many messages of a channel it took.
+    pub fn taken_by(&self, channel: Channel) -> u64 {
+        let requests = self.requests.lock().unwrap();
+        let of_channel = requests.iter().filter(|it| it.channel == channel);
+        of_channel.filter(|it| it.taken).count() as u64
+    }
+
+    /// The fault of a request.
+    fn choose_fault(&self, rng: &mut fastrand::Rng, message: &Message) -> Fault {
+        if message.target.starts_with(GONE) {
+            return UNREGISTERED;
+        }
+        if !self.faulty.load(Ordering::SeqCst) {
+            return NONE;
+        }
+        if let Some((until, channel, fault)) = *self.trouble.lock().unwrap()
+            && channel == message.channel
+            && Instant::now() < until
+        {
+            return fault;
+        }
+        let mut drawn = rng.u32(0..1000);
+        let drawn = message.channel.faults().iter().find(|(.., often)| {
+            let is_it = drawn < *often;
+            drawn = drawn.wrapping_sub(*often);
+            is_it
+        });
+        *drawn.unwrap_or(&NONE)
+    }
+
     /// Chooses the answer to a request and stores the request.
-    fn choose_answer(&self, body: &Value, slot: &Slot, life: u64) -> (Answer, String, Uuid) {
+    fn choose_answer(&self, message: &Message, slot: &Slot, life: u64) -> (Answer, String) {
         let mut rng = self.rng.lock().unwrap();
-        let fault = if !self.faulty.load(Ordering::SeqCst) {
-            None
-        } else {
-            let (until, which) = *self.trouble.lock().unwrap();
-            let mut drawn = rng.u32(0..1000);
-            let drawn = FAULTS.iter().find(|(.., often)| {
-                let is_it = drawn < *often;
-                drawn = drawn.wrapping_sub(*often);
-                is_it
-            });
-            if Instant::now() < until {
-                FAULTS.get(which)
-            } else {
-                drawn
-            }
-        };
-        let (name, answer, taken, _) = *fault.unwrap_or(&("taken", Answer::Sent, Taken::Yes, 0));
+        let (name, answer, taken, _) = self.choose_fault(&mut rng, message);
         let taken = taken == Taken::Yes || taken == Taken::Maybe && rng.bool();
-        let mail = crate::ses::Mail::of(body.clone());
-        let links = mail.text().split(PUBLIC_URL).skip(1);
-        let bookings = links
-            .map(|rest| {
-                let link = rest.split_whitespace().next().unwrap_or_default();
-                let id = link.rsplit('/').next().and_then(|id| id.parse().ok());
-                id.unwrap_or_default()
-            })
-            .collect();
-        let event: Uuid = body["EmailTags"][0]["Value"]
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .unwrap_or_default();
         let message_id = format!("message-{}", Uuid::from_u128(rng.u128(..)));
         self.requests.lock().unwrap().push(Request {
-            event,
-            bookings,
+            channel: message.channel,
+            event: message.event,
+            target: message.target.clone(),
+            bookings: message.bookings.clone(),
             at: SystemTime::now(),
             taken,
             answer: name,
@@ -331,9 +191,9 @@ impl Mail {
         });
         if taken {
             self.taken.fetch_add(1, Ordering::SeqCst);
-            self.schedule_events(&mut rng, event, &message_id, body);
+            self.schedule_events(&mut rng, message, &message_id);
         }
-        (answer, message_id, event)
+        (answer, message_id)
     }
 
     /// Resumes the instance that sent the same message before, if it was stopped; returns whether
@@ -349,42 +209,29 @@ impl Mail {
         })
     }
 
-    /// Schedules events for every fourth message, once or twice, in any order, and a bounce for the
-    /// addresses that bounce.
-    fn schedule_events(
-        &self,
-        rng: &mut fastrand::Rng,
-        event_id: Uuid,
-        message_id: &str,
-        body: &Value,
-    ) {
-        let to = body["Destination"]["ToAddresses"][0]
-            .as_str()
-            .unwrap_or_default();
-        let bounces = to.starts_with("bounces-");
-        if !bounces && rng.u8(0..4) > 0 {
+    /// Schedules events for every fourth message, once or twice, in any order, and those that say that
+    /// the message was lost for the addresses and numbers that none reaches.
+    fn schedule_events(&self, rng: &mut fastrand::Rng, message: &Message, message_id: &str) {
+        let to = message.target.as_str();
+        let (first, lost, delivered) = match message.channel {
+            Channel::Email => ("ses-send", "ses-bounce", "ses-delivery"),
+            Channel::Sms => ("TEXT_SENT", "TEXT_UNREACHABLE", "TEXT_DELIVERED"),
+            Channel::Push => return,
+        };
+        let is_lost = to.starts_with(BOUNCES) || to.starts_with(UNDELIVERED);
+        if !is_lost && rng.u8(0..4) > 0 {
             return;
         }
-        let mut kinds = vec![
-            "ses-send",
-            if bounces {
-                "ses-bounce"
-            } else {
-                "ses-delivery"
-            },
-        ];
+        let mut kinds = vec![first, if is_lost { lost } else { delivered }];
         if rng.u8(0..4) == 0 {
             kinds.push(kinds[rng.usize(0..2)]);
         }
         rng.shuffle(&mut kinds);
         for kind in kinds {
-            let mut told = example_event(kind);
-            told["detail"]["mail"]["tags"]["event_id"] = json!([event_id.to_string()]);
-            told["detail"]["mail"]["messageId"] = message_id.into();
-            told["detail"]["mail"]["destination"] = json!([to]);
-            if kind == "ses-bounce" {
-                told["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = to.into();
-            }
+            let told = match message.channel {
+                Channel::Email => mail_event(kind, message, message_id),
+                _ => receipt(kind, &message.event.to_string(), message_id),
+            };
             let at = Instant::now() + Duration::from_millis(rng.u64(0..6000));
             self.news.lock().unwrap().push_back((at, told));
             self.told
@@ -393,6 +240,85 @@ impl Mail {
                 .insert((message_id.to_owned(), kind));
         }
     }
+}
+
+/// An event of SES about a mail.
+fn mail_event(kind: &str, message: &Message, message_id: &str) -> Value {
+    let to = message.target.as_str();
+    let mut told = example_event(kind);
+    told["detail"]["mail"]["tags"]["event_id"] = json!([message.event.to_string()]);
+    told["detail"]["mail"]["messageId"] = message_id.into();
+    told["detail"]["mail"]["destination"] = json!([to]);
+    if kind == "ses-bounce" {
+        told["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = to.into();
+    }
+    told
+}
+
+/// A message that an instance sends.
+struct Message {
+    channel: Channel,
+    event: Uuid,
+    target: String,
+    bookings: BTreeSet<Uuid>,
+}
+
+impl Message {
+    fn of_mail(body: &Value) -> Self {
+        let mail = crate::ses::Mail::of(body.clone());
+        let links = mail.text().split(PUBLIC_URL).skip(1);
+        let bookings = links
+            .map(|rest| {
+                let link = rest.split_whitespace().next().unwrap_or_default();
+                let id = link.rsplit('/').next().and_then(|id| id.parse().ok());
+                id.unwrap_or_default()
+            })
+            .collect();
+        Self {
+            channel: Channel::Email,
+            event: parse_id(&body["EmailTags"][0]["Value"]),
+            target: text_of(&body["Destination"]["ToAddresses"][0]),
+            bookings,
+        }
+    }
+
+    fn of_text(body: &Value) -> Self {
+        Self {
+            channel: Channel::Sms,
+            event: parse_id(&body["Context"]["event_id"]),
+            target: text_of(&body["DestinationPhoneNumber"]),
+            bookings: BTreeSet::from([Uuid::nil()]),
+        }
+    }
+
+    fn of_push(body: &Value) -> Self {
+        Self {
+            channel: Channel::Push,
+            event: parse_id(&body["message"]["data"]["event_id"]),
+            target: text_of(&body["message"]["token"]),
+            bookings: BTreeSet::from([Uuid::nil()]),
+        }
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn parse_id(value: &Value) -> Uuid {
+    let id = value.as_str().and_then(|id| id.parse().ok());
+    id.unwrap_or_default()
+}
+
+/// Lets an instance send all messages to this URL.
+pub fn set_up(environment: &mut BTreeMap<&'static str, String>, url: &str) {
+    let credentials = fcm_endpoint::credentials(&format!("{url}/token"));
+    environment.extend([
+        ("AWS_ENDPOINT_URL_SESV2", url.to_owned()),
+        ("AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2", url.to_owned()),
+        ("FCM_ENDPOINT", url.to_owned()),
+        ("FCM_CREDENTIALS", credentials),
+    ]);
 }
 
 /// Starts the endpoint for the instances of one place; returns its URL.
@@ -412,21 +338,37 @@ async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) 
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
-        let (life, body) = read_request(&mut stream, &mut buffer).await?;
-        let (answer, message_id, event) = mail.choose_answer(&body, slot, life);
-        if mail.resume_previous_sender(event, slot, life) {
+        let request = read_request(&mut stream, &mut buffer).await?;
+        let life = request.life;
+        if request.path == "token" {
+            let token =
+                json!({"access_token": "access", "expires_in": 3599, "token_type": "Bearer"});
+            let answer = response(200, "", &token.to_string());
+            stream.write_all(&answer).await.ok()?;
+            continue;
+        }
+        let body: Value = serde_json::from_slice(&request.body).ok()?;
+        let message = match request.path.as_str() {
+            "" => Message::of_text(&body),
+            path if path.ends_with("messages:send") => Message::of_push(&body),
+            _ => Message::of_mail(&body),
+        };
+        let channel = message.channel;
+        let (answer, message_id) = mail.choose_answer(&message, slot, life);
+        if mail.resume_previous_sender(message.event, slot, life) {
             // The resumed sender gets time to record its outcome first.
             tokio::time::sleep(mail.slowest / 3).await;
         }
-        match slot.next_action(life, Point::RequestArrived) {
+        let [arrived, answered] = channel.points();
+        match slot.next_action(life, arrived) {
             Some(Action::Kill) => {
-                slot.kill(Point::RequestArrived).await;
+                slot.kill(arrived).await;
                 return None;
             }
             Some(Action::Stop(time)) => slot.stop(life, time),
             _ => {}
         }
-        let sent = response(200, "", &json!({"MessageId": message_id}).to_string());
+        let sent = response(200, "", &channel.accepted(&message_id));
         match answer {
             Answer::Sent => stream.write_all(&sent).await.ok()?,
             Answer::Slow => {
@@ -434,12 +376,10 @@ async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) 
                 tokio::time::sleep(time).await;
                 stream.write_all(&sent).await.ok()?;
             }
-            Answer::Error(status, code, message) => {
-                let body = json!({"message": message}).to_string();
-                stream
-                    .write_all(&response(status, code, &body))
-                    .await
-                    .ok()?;
+            Answer::Error(status, code, detail) => {
+                let body = channel.refused(status, code, detail);
+                let answer = response(status, code, &body);
+                stream.write_all(&answer).await.ok()?;
             }
             Answer::Silence => {
                 // Until the client closes the connection.
@@ -460,9 +400,9 @@ async fn serve_connection(mut stream: TcpStream, mail: &Mail, slot: &Arc<Slot>) 
                 return None;
             }
         }
-        match slot.next_action(life, Point::AnswerWritten) {
+        match slot.next_action(life, answered) {
             Some(Action::Kill) => {
-                slot.kill(Point::AnswerWritten).await;
+                slot.kill(answered).await;
                 return None;
             }
             Some(Action::Stop(time)) => slot.stop(life, time),
@@ -479,9 +419,17 @@ fn response(status: u16, code: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads one request; returns the sender's life, with which the path begins, and the body. `None`
-/// when the connection ends. The life may be over when the connection is accepted.
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u64, Value)> {
+/// A request, unread.
+struct Incoming {
+    /// The sender's life, with which the path begins. It may be over when the connection is accepted.
+    life: u64,
+    /// The rest of the path.
+    path: String,
+    body: Vec<u8>,
+}
+
+/// Reads one request; `None` when the connection ends.
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Incoming> {
     loop {
         if let Some(head) = buffer
             .windows(4)
@@ -489,20 +437,20 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u
             .map(|at| at + 4)
         {
             let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-            let length = text.lines().find_map(|line| {
-                line.strip_prefix("content-length:")?
-                    .trim()
-                    .parse::<usize>()
-                    .ok()
-            })?;
+            // A request without a body has no length.
+            let length = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+                .unwrap_or(0_usize);
             if buffer.len() >= head + length {
                 let body = buffer.drain(..head + length).skip(head).collect::<Vec<_>>();
-                let life = text
-                    .split('/')
-                    .nth(1)?
-                    .parse()
-                    .expect("a path that begins with the life");
-                return Some((life, serde_json::from_slice(&body).ok()?));
+                let path = text.split_whitespace().nth(1)?.strip_prefix('/')?;
+                let (life, path) = path.split_once('/').unwrap_or((path, ""));
+                return Some(Incoming {
+                    life: life.parse().expect("a path that begins with the life"),
+                    path: path.to_owned(),
+                    body,
+                });
             }
         }
         let 1.. = stream.read_buf(buffer).await.ok()? else {

@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::chaos::{Length, World};
+use crate::chaos_answers::Channel;
 use crate::chaos_wire::{Action, Held, Point};
 
 const GUESTS: &str =
     "SELECT coalesce(sum(requests), 0)::bigint FROM chaos_messages WHERE recipient <> ''";
+const MOVED: &str =
+    "SELECT count(*) FROM chaos_messages WHERE event_data ? 'chain' AND status = 'completed'";
+const FOLLOWED: &str = "SELECT count(*) FROM chaos_messages WHERE follows AND status = 'completed'";
+const TOLD: &str = "SELECT count(*) FROM chaos_told";
 const NOTICES: &str = "SELECT count(*) FROM booking_automation_events WHERE event_type = 'notification_sent' AND status = 'completed'";
 const OPTED_OUT: &str = "SELECT count(*) FROM booking_automation_events WHERE reason = 'opted_out'";
 
@@ -145,7 +150,10 @@ impl Run<'_> {
             .iter()
             .filter(|(name, _)| **name != "taken")
             .collect();
-        rows.push(Row::important("requests to SES", answers.values().sum()));
+        rows.push(Row::important(
+            "requests to SES, the SMS API and FCM",
+            answers.values().sum(),
+        ));
         rows.push(Row::important(
             "– with a wrong answer or none",
             faults.iter().map(|(_, count)| *count).sum(),
@@ -156,15 +164,28 @@ impl Run<'_> {
                 .map(|(name, count)| Row::detail(&format!("– {name}"), **count)),
         );
         rows.push(Row::detail(
-            "SES events delivered",
+            "SES events and receipts of SMS delivered",
             self.world.told.load(Ordering::SeqCst),
         ));
         let requests = self.world.mail.requests();
         let grouped = requests.iter().filter(|it| it.bookings.len() > 1).count();
         rows.push(Row::important("mails for several bookings", grouped as u64));
         rows.push(Row::important(
-            "messages accepted by SES",
+            "messages accepted",
             self.world.mail.taken() as u64,
+        ));
+        for channel in Channel::ALL {
+            rows.push(Row::important(
+                &format!("– by {}", channel.as_str()),
+                self.world.mail.taken_by(channel),
+            ));
+        }
+        let calls = self.world.hooks.calls();
+        let faults = calls.iter().filter(|call| call.answer != "taken").count();
+        rows.push(Row::important("calls of webhooks", calls.len() as u64));
+        rows.push(Row::important(
+            "– with a wrong answer or none",
+            faults as u64,
         ));
     }
 
@@ -197,6 +218,9 @@ impl Run<'_> {
         for (what, sql) in [
             ("mails to guests", GUESTS),
             ("notices sent", NOTICES),
+            ("messages sent by a later channel of their chain", MOVED),
+            ("messages sent after one that came back", FOLLOWED),
+            ("messages to webhooks", TOLD),
             ("messages not sent, since the person opted out", OPTED_OUT),
         ] {
             rows.push(Row::important(what, self.count(sql).await));
@@ -247,10 +271,19 @@ impl Run<'_> {
             ))
             .await
         };
+        let two_channels = "what IN ('accepted by two channels', 'went on to another channel after an attempt that may have arrived')";
         let doubled = offences("what LIKE 'sent more often%'").await;
         rows.push(Row::important(
             "**messages sent twice without a record**",
             doubled,
+        ));
+        rows.push(Row::important(
+            "**messages sent by two channels**",
+            offences(two_channels).await,
+        ));
+        rows.push(Row::important(
+            "messages to webhooks lost, or told twice without a record",
+            offences("invariant = 'webhooks'").await,
         ));
         rows.push(Row::important(
             "**reminders lost**",
@@ -318,7 +351,9 @@ impl Run<'_> {
             self.world.mail.count_distinct_events(),
         );
         if heard != told {
-            offences.push(format!("events of SES: {told} told, {heard} on record"));
+            offences.push(format!(
+                "events of SES and receipts: {told} told, {heard} on record"
+            ));
         }
         let failed = self.world.load.failed.lock().unwrap().clone();
         offences.extend(failed.iter().take(5).map(|statement| {
@@ -363,8 +398,13 @@ impl Run<'_> {
             self.count("SELECT count(*) FROM chaos_owed").await > 100 && self.refused.0 > 0,
             "{table}"
         );
-        for what in [GUESTS, NOTICES, OPTED_OUT] {
+        for what in [GUESTS, NOTICES, OPTED_OUT, MOVED, TOLD] {
             assert!(self.count(what).await > 10, "{what}\n{table}");
+        }
+        assert!(self.count(FOLLOWED).await > 0, "{table}");
+        for channel in Channel::ALL {
+            let taken = self.world.mail.taken_by(channel);
+            assert!(taken > 10, "{}\n{table}", channel.as_str());
         }
         assert!(
             self.count("SELECT count(*) FROM chaos_transitions").await > 10,

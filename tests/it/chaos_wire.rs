@@ -28,6 +28,18 @@ pub enum Point {
     RequestArrived,
     /// The answer to a request has been written.
     AnswerWritten,
+    /// The same, of SMS.
+    TextArrived,
+    /// The same, of SMS.
+    TextAnswered,
+    /// The same, of push messages.
+    PushArrived,
+    /// The same, of push messages.
+    PushAnswered,
+    /// The same, of webhooks.
+    HookArrived,
+    /// The same, of webhooks.
+    HookAnswered,
     /// The answers of a page have been received: the instance asks to record them, and the server
     /// has not heard of it.
     AnswersReceived,
@@ -39,7 +51,7 @@ pub enum Point {
 
 impl Point {
     /// All named points.
-    pub const NAMED: [Self; 9] = [
+    pub const NAMED: [Self; 15] = [
         Self::LockTaken,
         Self::Enqueued,
         Self::BeforeCommit,
@@ -47,9 +59,23 @@ impl Point {
         Self::Claimed,
         Self::RequestArrived,
         Self::AnswerWritten,
+        Self::TextArrived,
+        Self::TextAnswered,
+        Self::PushArrived,
+        Self::PushAnswered,
+        Self::HookArrived,
+        Self::HookAnswered,
         Self::AnswersReceived,
         Self::Recorded,
     ];
+
+    /// The points of webhooks.
+    pub const OF_HOOKS: [Self; 2] = [Self::HookArrived, Self::HookAnswered];
+
+    /// Whether an endpoint sees it, and not the proxy.
+    pub fn is_at_endpoint(self) -> bool {
+        (Self::RequestArrived..=Self::HookAnswered).contains(&self)
+    }
 
     /// Its name in the table.
     pub fn name(self) -> &'static str {
@@ -61,6 +87,12 @@ impl Point {
             Self::Claimed => "claimed",
             Self::RequestArrived => "a request sent",
             Self::AnswerWritten => "its answer written",
+            Self::TextArrived => "an SMS sent",
+            Self::TextAnswered => "its answer written, of an SMS",
+            Self::PushArrived => "a push message sent",
+            Self::PushAnswered => "its answer written, of a push message",
+            Self::HookArrived => "a webhook called",
+            Self::HookAnswered => "its answer written, of a webhook",
             Self::AnswersReceived => "answers received, before recording",
             Self::Recorded => "recorded",
             Self::AnyMoment => "at a random moment",
@@ -148,6 +180,14 @@ impl Slot {
     /// The name of a life's sessions.
     pub fn session_name(&self, life: u64) -> String {
         format!("booking-automation-{}-{life}", self.number)
+    }
+
+    /// The current life, if its next fault is to happen at one of these points.
+    pub fn life_with_plan(&self, points: &[Point]) -> Option<u64> {
+        let plans = self.plans.lock().unwrap();
+        let plan = plans.front()?;
+        let life = self.life.load(Ordering::SeqCst);
+        points.contains(&plan.point).then_some(life)
     }
 
     /// The fault that is planned for this point, if it is reached often enough.
@@ -284,7 +324,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 }
                 (message, Vec::from_iter(point))
             } else if let Some(message) = take_message(&mut answered, false) {
-                let points = talk.track_answer(&message);
+                let points = talk.track_answer(&message, slot);
                 (message, points)
             } else {
                 break;
@@ -307,7 +347,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, slot: &Arc<Slot>) {
                 Some((_, action)) => break 'talk Some(action),
             }
             if from_client {
-                talk.track_request(&message, slot);
+                talk.track_request(&message);
             }
             out.extend(message);
         }
@@ -365,6 +405,7 @@ enum Step {
     Claim,
     Record,
     Commit,
+    Rollback,
 }
 
 /// The parsed state of one connection.
@@ -408,7 +449,7 @@ impl Conversation {
     }
 
     /// Tracks a client's message before it reaches the server.
-    fn track_request(&mut self, message: &[u8], slot: &Slot) {
+    fn track_request(&mut self, message: &[u8]) {
         if !std::mem::replace(&mut self.greeted, true) {
             return;
         }
@@ -417,6 +458,8 @@ impl Conversation {
                 let text = &message[5..];
                 let step = if text.starts_with(b"COMMIT") {
                     Step::Commit
+                } else if text.starts_with(b"ROLLBACK\0") {
+                    Step::Rollback
                 } else if contains(text, b"pg_try_advisory_xact_lock") {
                     Step::TakeLock
                 } else {
@@ -425,9 +468,6 @@ impl Conversation {
                 if text.starts_with(b"BEGIN") {
                     (self.is_pass, self.claimed, self.recorded) =
                         (step == Step::TakeLock, false, false);
-                }
-                if step == Step::Commit || text.starts_with(b"ROLLBACK\0") {
-                    self.record_held_lock(slot, Instant::now());
                 }
                 self.waiting.push_back((step, Instant::now()));
             }
@@ -441,7 +481,7 @@ impl Conversation {
     }
 
     /// Tracks a server's message; returns the points that it marks before it reaches the client.
-    fn track_answer(&mut self, message: &[u8]) -> Vec<Point> {
+    fn track_answer(&mut self, message: &[u8], slot: &Slot) -> Vec<Point> {
         match message[0] {
             b'K' => self.backend = i32::from_be_bytes(message[5..9].try_into().unwrap()),
             b'D' => {
@@ -449,13 +489,13 @@ impl Conversation {
                 self.message_claimed |= column_is_set(message, 9);
             }
             b'C' => self.command = message[5..].to_vec(),
-            b'Z' if self.backend != 0 => return self.points_at_ready(message[5]),
+            b'Z' if self.backend != 0 => return self.points_at_ready(message[5], slot),
             _ => {}
         }
         Vec::new()
     }
 
-    fn points_at_ready(&mut self, status: u8) -> Vec<Point> {
+    fn points_at_ready(&mut self, status: u8, slot: &Slot) -> Vec<Point> {
         let (row, message_claimed) = (
             std::mem::take(&mut self.row),
             std::mem::take(&mut self.message_claimed),
@@ -467,6 +507,10 @@ impl Conversation {
         };
         if status == b'T' {
             self.last_alive = Some(asked);
+        }
+        // If there is no answer, the session may have been over when it was asked.
+        if let Step::Commit | Step::Rollback = step {
+            self.record_held_lock(slot, asked);
         }
         match (step, status) {
             (Step::TakeLock, b'T') if row => {

@@ -393,6 +393,41 @@ async fn the_rule_for_receipts_has_the_events_that_the_program_reads() {
 }
 
 #[tokio::test]
+async fn only_the_topic_of_replies_may_invoke_the_function_with_them() {
+    let Some(template) = Template::translated().await else {
+        return;
+    };
+    let topic = "arn:aws:sns:eu-central-1:123456789012:sms-replies";
+    for (from, topic, expected) in [
+        ("", "", false),
+        ("STUDIO", "", false),
+        ("", topic, false),
+        ("STUDIO", topic, true),
+    ] {
+        let parameters = json!({"SmsFrom": from, "SmsRepliesTopic": topic});
+        for id in ["SmsReplies", "SmsRepliesPermission"] {
+            let is_there = template.creates(id, &parameters);
+            assert_eq!(is_there, expected, "{id}: {parameters}");
+        }
+    }
+    let (alias, topic) = (
+        json!({"Ref": "EventsAlias"}),
+        json!({"Ref": "SmsRepliesTopic"}),
+    );
+    let subscription = template.properties("SmsReplies");
+    assert_eq!(
+        *subscription,
+        json!({"TopicArn": topic, "Protocol": "lambda", "Endpoint": alias})
+    );
+    let permission = template.properties("SmsRepliesPermission");
+    assert_eq!(
+        (&permission["Principal"], &permission["SourceArn"]),
+        (&json!("sns.amazonaws.com"), &topic)
+    );
+    assert_eq!(permission["FunctionName"], alias);
+}
+
+#[tokio::test]
 async fn sms_and_push_are_off_unless_a_parameter_says_otherwise() {
     let Some(template) = Template::translated().await else {
         return;
@@ -519,7 +554,10 @@ async fn http_access_exists_only_if_it_is_requested() {
         let public = template
             .resources_of_type(kind)
             .into_iter()
-            .filter(|resource| resource["Properties"]["Principal"] != "events.amazonaws.com");
+            .filter(|resource| {
+                let principal = &resource["Properties"]["Principal"];
+                *principal != "events.amazonaws.com" && *principal != "sns.amazonaws.com"
+            });
         assert!(
             public
                 .into_iter()
@@ -529,7 +567,7 @@ async fn http_access_exists_only_if_it_is_requested() {
     }
     assert_eq!(
         template.resources_of_type("AWS::Lambda::Permission").len(),
-        4
+        5
     );
 }
 
@@ -707,7 +745,7 @@ impl Emulator {
 }
 
 /// Each file of `events/`, and a part of the answer to it.
-const ANSWERS_TO_EXAMPLES: [(&str, &str); 14] = [
+const ANSWERS_TO_EXAMPLES: [(&str, &str); 15] = [
     ("migrate", "migrated"),
     ("schedule", r#""trigger":"schedule""#),
     ("bearer", r#"\"trigger\":\"bearer\""#),
@@ -722,6 +760,7 @@ const ANSWERS_TO_EXAMPLES: [(&str, &str); 14] = [
     ("ses-rendering-failure", r#""reason":"not_ours""#),
     ("sms-delivered", r#""reason":"not_ours""#),
     ("sms-invalid", r#""reason":"not_ours""#),
+    ("sms-reply", r#""reason":"topic""#),
 ];
 
 #[tokio::test]

@@ -1266,7 +1266,7 @@ async fn before_migrate_messages_go_out_as_they_did() {
     app.db
         .batch_execute(
             "DROP TABLE booking_automation_digest_rules, booking_automation_digest_state, booking_automation_preferences,
-                 booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms;
+                 booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies, booking_automation_sms;
              DROP TRIGGER booking_automation_keep_keys ON booking_automation_events;
              ALTER TABLE booking_automation_events DROP COLUMN person_id, DROP COLUMN local_day, DROP COLUMN led_by, DROP COLUMN led_attempt,
                  DROP COLUMN recipient, DROP COLUMN via;

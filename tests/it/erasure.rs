@@ -290,16 +290,28 @@ async fn the_record_of_a_persons_sms_is_erased_with_their_messages() {
         VALUES ('00000000-0000-0000-0000-000000000000', 'notification_sent', 'daily', 'provider', 'sms', 'completed', 0, '{provider}'),
                ('00000000-0000-0000-0000-000000000000', 'notification_sent', 'daily', 'customer', 'sms', 'completed', 0, '{customer}');
         INSERT INTO booking_automation_sms (event_id, address_hash, claimed_at)
-        SELECT id, 'x', now() FROM booking_automation_events";
+        SELECT id, 'x', now() FROM booking_automation_events;
+        INSERT INTO booking_automation_sms_replies (inbound_id, event_id, address_hash, meaning, said_at, answer, answer_id)
+        SELECT gen_random_uuid(), event_id, 'x', 'other', now(), 'contact', gen_random_uuid() FROM booking_automation_sms;
+        INSERT INTO booking_automation_sms (event_id, address_hash, claimed_at)
+        SELECT answer_id, 'x', now() FROM booking_automation_sms_replies";
     let sql = sql
         .replace("{provider}", &app.provider.to_string())
         .replace("{customer}", &app.customer.to_string());
     app.sql_without_triggers(&sql).await;
     let server = support(&mut app, noon()).await;
     let left = "SELECT count(*)::text FROM booking_automation_sms";
-    assert_eq!(app.column(left, &[]).await, ["5"]);
+    assert_eq!(app.column(left, &[]).await, ["10"]);
     let answer = erase(&app, &server, "k").await;
     assert_eq!(counts(&answer), [json!(3), json!(1), json!(0)]);
+    assert_eq!(app.column(left, &[]).await, ["4"]);
+    let left = "SELECT concat_ws(' ', e.status, e.audience) FROM booking_automation_sms_replies r
+                  JOIN booking_automation_sms s ON s.event_id = r.answer_id
+                  JOIN booking_automation_events e ON e.id = r.event_id ORDER BY 1";
+    assert_eq!(
+        app.column(left, &[]).await,
+        ["completed customer", "sending provider"]
+    );
     let left = "SELECT concat_ws(' ', e.status, e.audience) FROM booking_automation_sms s
                   JOIN booking_automation_events e ON e.id = s.event_id ORDER BY 1";
     assert_eq!(

@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use crate::app::App;
 
 /// The service account's key. It was made for tests, and opens nothing.
-const KEY: &str = include_str!("../../src/channels/push/tests/key.pem");
-const ACCOUNT: &str = "sender@studio-nord.iam.gserviceaccount.example";
-const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+pub const KEY: &str = include_str!("../../src/channels/push/tests/key.pem");
+pub const ACCOUNT: &str = "sender@studio-nord.iam.gserviceaccount.example";
+pub const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 
 /// A message to a device.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ struct Shared {
     accepted: Mutex<Vec<PushMessage>>,
     rule: Mutex<Rule>,
     token_uri: String,
+    /// The assertions that were accepted.
+    assertions: Mutex<Vec<String>>,
     /// How many access tokens were given.
     given: Mutex<usize>,
     /// Whether requests for access tokens have no answer.
@@ -102,6 +104,7 @@ impl Fcm {
             accepted: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             token_uri: format!("{url}/token"),
+            assertions: Mutex::default(),
             given: Mutex::default(),
             is_token_server_silent: AtomicBool::default(),
         });
@@ -115,15 +118,8 @@ impl Fcm {
 
     /// Lets the program send push messages here.
     pub fn set_up(&self, app: &mut App) {
-        let credentials = json!({
-            "type": "service_account",
-            "project_id": "studio-nord",
-            "private_key_id": "key-1",
-            "private_key": KEY,
-            "client_email": ACCOUNT,
-            "token_uri": self.shared.token_uri,
-        });
-        app.env.insert("FCM_CREDENTIALS", credentials.to_string());
+        let credentials = credentials(&self.shared.token_uri);
+        app.env.insert("FCM_CREDENTIALS", credentials);
         app.env.insert("FCM_ENDPOINT", self.url.clone());
     }
 
@@ -148,10 +144,33 @@ impl Fcm {
         self.shared.accepted.lock().unwrap().clone()
     }
 
+    /// Where access tokens are given.
+    pub fn token_uri(&self) -> &str {
+        &self.shared.token_uri
+    }
+
+    /// The assertions for which access tokens were given.
+    pub fn assertions(&self) -> Vec<String> {
+        self.shared.assertions.lock().unwrap().clone()
+    }
+
     /// How many access tokens were given.
     pub fn tokens_given(&self) -> usize {
         *self.shared.given.lock().unwrap()
     }
+}
+
+/// `FCM_CREDENTIALS` of the tests' account, which gets its access tokens there.
+pub fn credentials(token_uri: &str) -> String {
+    let credentials = json!({
+        "type": "service_account",
+        "project_id": "studio-nord",
+        "private_key_id": "key-1",
+        "private_key": KEY,
+        "client_email": ACCOUNT,
+        "token_uri": token_uri,
+    });
+    credentials.to_string()
 }
 
 /// The token endpoint of Google (RFC 7523).
@@ -161,11 +180,13 @@ async fn give_token(State(shared): State<Arc<Shared>>, body: String) -> Response
     if shared.is_token_server_silent.load(Ordering::Relaxed) {
         return std::future::pending().await;
     }
-    let assertion = body.strip_prefix(GRANT);
-    if !assertion.is_some_and(|assertion| is_valid(assertion, &shared.token_uri)) {
+    let is_valid = |assertion: &&str| is_valid(assertion, &shared.token_uri);
+    let Some(assertion) = body.strip_prefix(GRANT).filter(is_valid) else {
         let refused = json!({"error": "invalid_grant", "error_description": "Invalid JWT."});
         return (StatusCode::BAD_REQUEST, axum::Json(refused)).into_response();
-    }
+    };
+    let mut assertions = shared.assertions.lock().unwrap();
+    assertions.push(assertion.to_owned());
     let mut given = shared.given.lock().unwrap();
     *given += 1;
     let token = format!("access-{given}");

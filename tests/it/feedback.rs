@@ -1280,6 +1280,57 @@ async fn three_transient_bounces_in_a_month_suppress_an_address_for_two_weeks() 
 }
 
 #[tokio::test]
+async fn transient_bounces_that_are_recorded_at_the_same_time_count_each_other() {
+    let app = App::new().await;
+    let instances = (Instance::start(&app).await, Instance::start(&app).await);
+    bounce_softly(&app, &instances.0).await;
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        let booking = app.confirmed(noon() + hours(24)).await;
+        app.run(noon()).await;
+        let id = reminder_event_id(&app, booking).await;
+        let mut event = ses_event("ses-bounce", &id, &id);
+        event["detail"]["bounce"]["bounceType"] = "Transient".into();
+        events.push(event);
+    }
+    // The second one is stored, but not committed, when the third one comes.
+    app.db
+        .batch_execute(&format!(
+            "{LINGER} CREATE FUNCTION store() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.linger(); RETURN NEW; END $$;
+             CREATE TRIGGER store AFTER INSERT ON booking_automation_soft_bounces FOR EACH ROW EXECUTE FUNCTION store()"
+        ))
+        .await
+        .unwrap();
+    let lock = take_pause_lock(&app).await;
+    let lingering = |count: usize| {
+        format!(
+            "SELECT count(*) >= {count} FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        )
+    };
+    let (second, third, ()) = tokio::join!(
+        instances.0.invoke(&events[0]),
+        async {
+            app.wait_until(&lingering(1)).await;
+            instances.1.invoke(&events[1]).await
+        },
+        async {
+            app.wait_until(&lingering(1)).await;
+            let both = format!(
+                "SELECT ({}) OR ({})",
+                sessions_wait_for_lock(1),
+                lingering(2)
+            );
+            app.wait_until(&both).await;
+            drop(lock);
+        }
+    );
+    let suppressed = [second, third].map(|told| told.unwrap()["suppressed"].clone());
+    assert_eq!(suppressed, [0, 1]);
+    let soft = ("bounced_softly".to_owned(), Some(14));
+    assert_eq!(suppressions(&app).await, [soft]);
+}
+
+#[tokio::test]
 async fn transient_bounces_count_once_a_message_for_a_month_and_for_one_address() {
     let app = App::new().await;
     let instance = Instance::start(&app).await;

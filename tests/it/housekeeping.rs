@@ -195,7 +195,8 @@ async fn each_table_is_pruned_independently() {
 }
 
 #[tokio::test]
-async fn the_record_of_sms_is_deleted_with_events_and_soft_bounces_after_thirty_days() {
+async fn the_record_of_sms_and_replies_is_deleted_with_events_and_that_of_soft_bounces_after_thirty_days()
+ {
     let mut app = App::new().await;
     run_now(&app).await;
     // Nothing else has expired.
@@ -213,12 +214,20 @@ async fn the_record_of_sms_is_deleted_with_events_and_soft_bounces_after_thirty_
         "SELECT message_id FROM booking_automation_soft_bounces ORDER BY bounced_at DESC";
     run_now(&app).await;
     assert_eq!(app.column(bounces_left, &[]).await, ["0", "29"]);
+    let replies = "INSERT INTO booking_automation_sms_replies (inbound_id, event_id, address_hash, meaning, said_at, received_at)
+                   SELECT days, gen_random_uuid(), '', 'other', now(), now() - days * interval '1 day' FROM unnest($1::int[]) AS days";
+    app.sql(replies, &[&vec![0, 29, 31]]).await;
+    let replies_left =
+        "SELECT inbound_id FROM booking_automation_sms_replies ORDER BY received_at DESC";
+    run_now(&app).await;
+    assert_eq!(app.column(replies_left, &[]).await, ["0", "29", "31"]);
     app.env.insert("RETENTION", "30d".to_owned());
     run_now(&app).await;
     assert_eq!(app.column(sms_left, &[]).await, ["0", "29"]);
+    assert_eq!(app.column(replies_left, &[]).await, ["0", "29"]);
     // Before `migrate`, there is none.
     app.db
-        .batch_execute("DROP TABLE booking_automation_sms, booking_automation_push_tokens, booking_automation_soft_bounces")
+        .batch_execute("DROP TABLE booking_automation_sms, booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies")
         .await
         .unwrap();
     insert_old_rows(&app, 6, 402).await;

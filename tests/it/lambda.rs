@@ -643,7 +643,7 @@ async fn the_migrate_payload_migrates_the_schema() {
     assert_eq!(migrated["outcome"], "migrated");
     assert_eq!(
         migrated["steps"].as_array().unwrap().len(),
-        51,
+        52,
         "{migrated}"
     );
     assert_eq!(migrated["first_pass"]["outcome"], "dry_run");

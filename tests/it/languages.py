@@ -1,8 +1,8 @@
 """Dates, times, plural forms, and the names that Windows has for time zones, as CLDR has them, by Babel.
 
 Reads {"tags": […], "times": [ISO …]} and writes, for each tag, its direction, its plural categories of the whole numbers
-to 2000, and of each time the full date, the short date and the time of day; as "zones", the names of some time zones; amounts of
-money, a percentage, and the signs of currencies. As "windows", the zone of each name.
+to 2000, and of each time the full date, the short date, the date of an SMS and the time of day; as "zones", the names of
+some time zones; amounts of money, a percentage, and the signs of currencies. As "windows", the zone of each name.
 """
 
 import json
@@ -21,6 +21,8 @@ STANDARD = ("Asia/Tokyo", "Asia/Kolkata", "America/Phoenix", "Europe/Istanbul", 
 # Currencies without digits, with two and with three, and some whose sign is their code.
 CURRENCIES = ("AED", "BRL", "CHF", "CNY", "EUR", "GBP", "JPY", "KRW", "KWD", "PLN", "SEK", "USD")
 AMOUNTS = ("0.5", "7", "999.99", "12345", "1234567.5")
+# Where a name of a day or of a month has a letter that the alphabet of SMS lacks: the short date without these names.
+SMS = {"es": "MMMd", "fr": "MEd", "pl": "Md", "pt": "MMMd"}
 
 
 def money(amount, currency, locale):
@@ -45,6 +47,7 @@ for tag in asked["tags"]:
             {
                 "date": dates.format_date(time, "full", locale),
                 "short": dates.format_skeleton("MMMEd", time, locale=locale),
+                "sms": dates.format_skeleton(SMS.get(tag, "MMMEd"), time, locale=locale),
                 "time": dates.format_time(time, "short", locale=locale),
             }
         )

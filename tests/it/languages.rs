@@ -26,9 +26,13 @@ use crate::others::find;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/messages/languages");
 
 /// Variables of which each language uses what its patterns need.
-const OPTIONAL: [(&str, &[&str]); 4] = [
+const OPTIONAL: [(&str, &[&str]); 5] = [
     ("date", &["weekday", "day", "month", "year"]),
     ("date-short", &["weekday", "day", "month"]),
+    (
+        "date-sms",
+        &["weekday", "day", "day-padded", "month", "month-padded"],
+    ),
     (
         "time",
         &["hour", "hour-padded", "hour-of-12", "minute", "half"],
@@ -233,6 +237,7 @@ pub fn reminder(language: &str, starts_at: DateTime<Utc>, timezone: &str) -> Boo
         told_at: starts_at - chrono::TimeDelta::minutes(65),
         preferences_link: None,
         attendance_link: None,
+        asks_reply: false,
     }
 }
 
@@ -305,12 +310,14 @@ fn dates_times_and_plural_forms_are_those_of_cldr() {
             let mut booking = reminder(tag, *at, "UTC");
             booking.place_timezone = None;
             let message = written(&booking);
-            let (text, subject) = (plain_spaces(&message.text), plain_spaces(&message.subject));
+            let [text, subject, sms] =
+                [&message.text, &message.subject, &message.short].map(|text| plain_spaces(text));
             for (what, found) in [
                 ("date", &text),
                 ("time", &text),
                 ("short", &subject),
                 ("time", &subject),
+                ("sms", &sms),
             ] {
                 let expected = plain_spaces(expected[what].as_str().unwrap());
                 assert!(

@@ -691,7 +691,7 @@ async fn without_keys_or_address_messages_go_out_without_links() {
         ("DROP TABLE booking_automation_link_keys", false),
         // Before `migrate` of this release.
         (
-            "DROP TABLE booking_automation_opt_outs, booking_automation_preferences, booking_automation_push_tokens, booking_automation_soft_bounces",
+            "DROP TABLE booking_automation_opt_outs, booking_automation_preferences, booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies",
             false,
         ),
     ] {

@@ -66,6 +66,7 @@ async fn migrate_creates_everything_and_a_second_run_changes_nothing() {
             "booking_automation_push_tokens",
             "booking_automation_requests",
             "booking_automation_sms",
+            "booking_automation_sms_replies",
             "booking_automation_soft_bounces",
             "booking_automation_state",
             "booking_automation_state_changes",
@@ -142,7 +143,7 @@ const VERSIONS_OF_FUNCTIONS: &[(i32, &str)] = &[
     // 0.3.0
     (
         2,
-        "b467f321c70f8ff053b9c048c064a4bb0cf538fee03e9ba87f02beaec4bf4d44",
+        "b7e61a14a8e9137636270edc1985d7b7d3099b3d276a140f38474c5f29c987f0",
     ),
 ];
 
@@ -390,8 +391,8 @@ async fn concurrent_migrations_do_each_step_once() {
         .map(|said| said.stderr.matches("done: ").count())
         .sum();
     assert_eq!(
-        done, 51,
-        "32 steps, sixteen indexes, the functions, those of the owner, and the triggers, each once"
+        done, 52,
+        "33 steps, sixteen indexes, the functions, those of the owner, and the triggers, each once"
     );
 }
 

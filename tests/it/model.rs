@@ -24,9 +24,11 @@
 //! | `Tick` | time passes: a lease, a back-off or the three seconds of a request |
 //!
 //! There are few calls and bookings, a page has one message, and time has a few ticks. Left out:
-//! several channels and audiences, addresses and suppressions, the send rate and holds, `expired`,
+//! chains of channels, which have a model of their own (`model/chain.rs`), several audiences, addresses and suppressions, the send rate and holds, `expired`,
 //! flags, sweeps, pruning, the way back to `confirmed`, what was told before, and the clocks of the
 //! instances, which decide nothing here. A call that would change nothing is not a step.
+
+mod chain;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1442,6 +1442,16 @@ async fn notices_that_cannot_be_enqueued_fail_no_pass() {
 }
 
 #[tokio::test]
+async fn a_notice_of_a_move_does_not_wait_for_a_booking_that_is_gone() {
+    let app = with_rules(&["rescheduled"]).await;
+    let id = app.confirmed(noon() + hours(48)).await;
+    set_start(&app, id, noon() + hours(50)).await;
+    app.sql("DELETE FROM bookings", &[]).await;
+    app.run(noon()).await;
+    assert_eq!(notices(&app, id).await, ["rescheduled skipped deleted"]);
+}
+
+#[tokio::test]
 async fn a_started_booking_that_is_moved_ahead_is_told_when_it_is_confirmed_again() {
     let app = with_rules(&["rescheduled"]).await;
     let id = app.confirmed(noon()).await;

@@ -357,6 +357,9 @@ async fn the_routes_for_support_are_as_their_description_says() {
     // No schema says which names of time zones there are.
     description["components"]["schemas"]["Preferences"]["properties"]["timezone"] =
         json!({"enum": ["Europe/Vienna", "Asia/Kathmandu", "UTC", null]});
+    // Nor behind which country codes a number may begin with 0.
+    description["components"]["schemas"]["Preferences"]["properties"]["phone"] =
+        json!({"enum": ["+436641234567", "+390612345678", "+6904123", null]});
     // It would use a key for more than one request.
     without_keys(&mut description);
     let directory = tempfile::tempdir().unwrap();

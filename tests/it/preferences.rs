@@ -80,6 +80,9 @@ async fn what_is_stored_replaces_what_was() {
     assert_eq!(get(&server, &customer).await, expected);
     put(&server, &customer, &json!({"sms_allowed": false})).await;
     assert_eq!(get(&server, &customer).await["sms_allowed"], false);
+    // The shortest number: of Tokelau.
+    put(&server, &customer, &json!({"phone": "+690 7290"})).await;
+    assert_eq!(get(&server, &customer).await["phone"], "+6907290");
     put(&server, &customer, &json!({})).await;
     assert_eq!(get(&server, &customer).await, nothing(&customer));
     // Other names than UUIDs.
@@ -133,7 +136,8 @@ async fn an_error_names_the_member_and_stores_nothing() {
         (json!({"phone": "0206 777 0100"}), "phone"),
         (json!({"phone": "+44 (0)20 6777 0100"}), "phone"),
         (json!({"phone": "+1 206 777 0100 ext. 5"}), "phone"),
-        (json!({"phone": "+1206777"}), "phone"),
+        (json!({"phone": "+44 020 6777 0100"}), "phone"),
+        (json!({"phone": "+120677"}), "phone"),
         (json!({"phone": ""}), "phone"),
         (json!({"phone": 12_067_770_100_i64}), "phone"),
         (json!({"phone": "+1".repeat(51)}), "phone"),
@@ -440,7 +444,7 @@ async fn an_old_revocation_is_deleted_with_old_keys_where_nothing_was_chosen_sin
 #[tokio::test]
 async fn before_migrate_nothing_can_be_stored() {
     let mut app = App::new().await;
-    let drop = "DROP TABLE booking_automation_opt_outs, booking_automation_preferences, booking_automation_push_tokens, booking_automation_soft_bounces";
+    let drop = "DROP TABLE booking_automation_opt_outs, booking_automation_preferences, booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies";
     app.db.batch_execute(drop).await.unwrap();
     let server = support(&mut app, noon()).await;
     let customer = app.customer.to_string();

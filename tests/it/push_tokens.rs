@@ -192,7 +192,7 @@ async fn an_error_names_what_is_wrong_and_repeats_no_token() {
         assert_eq!(answer.status, 401);
     }
     app.db
-        .batch_execute("DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces")
+        .batch_execute("DROP TABLE booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies")
         .await
         .unwrap();
     let answer = put(&server, "carla", TOKEN).await;

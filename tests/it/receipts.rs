@@ -1,5 +1,6 @@
 //! Receipts of SMS: what is stored, what a message that is lost does, and what messages cost.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use crate::sms_endpoint::{Answer, Sms};
 use crate::status::{ask, support};
 
 /// The customer's number.
-const NUMBER: &str = "+436641234567";
+pub const NUMBER: &str = "+436641234567";
 /// AWS's name of an event, and our kind.
 const KINDS: [(&str, &str); 15] = [
     ("TEXT_QUEUED", "sent"),
@@ -47,7 +48,8 @@ pub async fn app_with_sms(channel: &str) -> (App, Sms) {
     (app, sms)
 }
 
-async fn choose_number(app: &App, person: Uuid, number: &str) {
+/// Chooses a number, and agrees to SMS.
+pub async fn choose_number(app: &App, person: Uuid, number: &str) {
     let sql = "INSERT INTO booking_automation_preferences (person_id, phone, sms_allowed) VALUES ($1, $2, true)
                ON CONFLICT (person_id) DO UPDATE SET phone = excluded.phone";
     app.sql(sql, &[&person.to_string(), &number]).await;
@@ -488,4 +490,95 @@ async fn costs_are_added_up_by_day() {
         let answer = ask(&server, "GET", &format!("/costs?{wrong}"), &[], b"").await;
         assert_eq!(answer.status, 400, "{wrong}");
     }
+}
+
+/// The costs that the preview of two days expects.
+async fn expected_costs(app: &mut App, at: DateTime<Utc>) -> Vec<Value> {
+    let server = support(app, at).await;
+    let preview = ask(&server, "GET", "/preview?for=2d", &[], b"")
+        .await
+        .json();
+    server.end().await;
+    assert_eq!(preview["costs"]["currency"], "USD");
+    preview["costs"]["days"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn the_preview_adds_up_what_earlier_sms_of_the_rule_cost_else_all() {
+    let (mut app, sms) = app_with_sms("sms>email").await;
+    let sql = "UPDATE reminder_rules SET active = true, channels = ARRAY[$2] WHERE name = $1";
+    app.sql(sql, &[&"1h", &"email"]).await;
+    for hour in [25, 26, 37, 49, 50] {
+        app.confirmed(noon() + hours(hour)).await;
+    }
+    let day = |day: u8, channel: &str, messages: i64| json!({"day": format!("2026-03-0{day}"), "channel": channel, "messages": messages});
+    let sms_of = |number: u8, messages: i64, parts: i64, price: Option<&str>| {
+        let mut day = day(number, "sms", messages);
+        day["parts"] = parts.into();
+        day["price"] = price.into();
+        day
+    };
+    // Nothing was sent: each SMS is one part, and its price is not known.
+    assert_eq!(
+        expected_costs(&mut app, noon()).await,
+        [
+            sms_of(1, 2, 2, None),
+            day(2, "email", 2),
+            sms_of(2, 3, 3, None),
+            day(3, "email", 2),
+        ]
+    );
+
+    let at = noon() + hours(2);
+    app.run(at).await;
+    assert_eq!(sms.accepted().len(), 2);
+    let instance = Instance::start(&app).await;
+    let first = sms.accepted()[0].event_id().to_owned();
+    let mut event = receipt("TEXT_DELIVERED", &first, "sms-1");
+    event["detail"]["totalMessageParts"] = 3.into();
+    event["detail"]["totalMessagePrice"] = json!(0.06);
+    event["detail"]["totalCarrierFee"] = json!(0.03);
+    instance.invoke(&event).await.unwrap();
+    // Of another rule: five parts, without a price.
+    let sql = "WITH sent AS (INSERT INTO booking_automation_events (booking_id, event_type, status, rule, audience, channel, event_data)
+                      VALUES (gen_random_uuid(), 'notification_sent', 'completed', 'confirmed', 'customer', 'sms', $1) RETURNING id)
+               INSERT INTO booking_automation_sms SELECT id, '', now() FROM sent";
+    app.sql(sql, &[&json!({"attempts": [{"parts": 5}]})]).await;
+    // Three parts and one: two each, of 0.03.
+    let expected = [
+        day(2, "email", 2),
+        sms_of(2, 3, 6, Some("0.18")),
+        day(3, "email", 3),
+    ];
+    assert_eq!(expected_costs(&mut app, at).await, expected);
+    // A rule that has sent none yet: the mean of all, three parts.
+    let sql = "INSERT INTO reminder_rules (name, lead, audience, channels) VALUES ('12h', '12 hours', 'provider', '{sms}')";
+    app.sql(sql, &[]).await;
+    let sql = "UPDATE reminder_rules SET effective_from = '2020-01-01'";
+    app.sql(sql, &[]).await;
+    let expected = [
+        day(2, "email", 2),
+        sms_of(2, 3 + 3, 6 + 9, Some("0.45")),
+        day(3, "email", 3),
+        sms_of(3, 2, 6, Some("0.18")),
+    ];
+    assert_eq!(expected_costs(&mut app, at).await, expected);
+}
+
+#[tokio::test]
+async fn the_preview_counts_a_message_by_the_channel_that_it_has_come_to() {
+    let (mut app, sms) = app_with_sms("push>sms>email").await;
+    app.confirmed(noon() + hours(24)).await;
+    sms.answer(|_| Answer::Error(400, "ThrottlingException", ""));
+    app.run(noon()).await;
+    let sql = "UPDATE booking_automation_events SET next_attempt_at = $1 WHERE status = 'pending' AND via = 'sms'";
+    assert_eq!(app.sql(sql, &[&(noon() + hours(1))]).await, 1);
+    app.confirmed(noon() + hours(26)).await;
+    assert_eq!(
+        expected_costs(&mut app, noon()).await,
+        [
+            json!({"day": "2026-03-01", "channel": "push", "messages": 1}),
+            json!({"day": "2026-03-01", "channel": "sms", "messages": 1, "parts": 1, "price": null}),
+        ]
+    );
 }

@@ -17,6 +17,8 @@ use base64::engine::general_purpose::STANDARD;
 use mail_parser::{Addr, Address, MessageParser, MessagePart, MimeHeaders};
 use serde_json::{Value, json};
 
+use crate::judges::captured;
+
 /// A request to send, and what it says, in either form of a mail.
 #[derive(Clone, Debug)]
 pub struct Mail(pub Value, Content);
@@ -182,6 +184,8 @@ type Rule = Box<dyn Fn(&Mail) -> Answer + Send>;
 
 struct Shared {
     mails: Mutex<Vec<Mail>>,
+    /// The first few requests, with their headers.
+    captured: Mutex<Vec<Value>>,
     times: Mutex<Vec<Instant>>,
     rule: Mutex<Rule>,
     arrived: tokio::sync::Notify,
@@ -201,6 +205,7 @@ impl Ses {
     pub async fn start() -> Self {
         let shared = Arc::new(Shared {
             mails: Mutex::default(),
+            captured: Mutex::default(),
             times: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: tokio::sync::Notify::new(),
@@ -225,6 +230,11 @@ impl Ses {
     /// Everything that arrived.
     pub fn mails(&self) -> Vec<Mail> {
         self.shared.mails.lock().unwrap().clone()
+    }
+
+    /// The first few requests, with their headers.
+    pub fn captured(&self) -> Vec<Value> {
+        self.shared.captured.lock().unwrap().clone()
     }
 
     /// When each message arrived.
@@ -281,6 +291,17 @@ async fn account(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     assert!(headers.contains_key("authorization"), "requests are signed");
+    {
+        let mut first = shared.captured.lock().unwrap();
+        if first.len() < 8 {
+            first.push(captured(
+                "ses",
+                "/v2/email/outbound-emails",
+                &headers,
+                &body,
+            ));
+        }
+    }
     let mail = Mail::of(serde_json::from_slice(&body).unwrap());
     let number = {
         let mut mails = shared.mails.lock().unwrap();

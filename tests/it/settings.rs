@@ -108,6 +108,8 @@ const MALFORMED: &[(&str, &str)] = &[
     ("SMS_PER_PERSON", "0"),
     ("SMS_PER_PERSON", "101"),
     ("SMS_PER_PERSON", "1.5"),
+    ("SMS_REPLIES_TOPIC", "secret-value"),
+    ("SMS_CONTACT", "secret-value\nof two lines"),
     ("FCM_CREDENTIALS", "/no/such/secret-value"),
     ("FCM_CREDENTIALS", "{\"secret-value\": "),
     ("FCM_CREDENTIALS", "{\"project_id\": \"secret-value\"}"),
@@ -389,6 +391,11 @@ async fn well_formed_settings_are_accepted() {
         ("SMS_MAX_PRICE", "0.10"),
         ("SMS_RATE", "0.5"),
         ("SMS_PER_PERSON", "100"),
+        (
+            "SMS_REPLIES_TOPIC",
+            "arn:aws:sns:eu-central-1:123456789012:sms-replies",
+        ),
+        ("SMS_CONTACT", "+43 1 234567"),
         ("FCM_ENDPOINT", "http://localhost:9099"),
         // What a deployment template sets where nothing is chosen.
         ("SMS_FROM", ""),

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
 
 use crate::app::App;
+use crate::judges::captured;
 
 /// A request to send.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ type Rule = Box<dyn Fn(&TextMessage) -> Answer + Send>;
 
 struct Shared {
     requests: Mutex<Vec<TextMessage>>,
+    /// The first few, with their headers.
+    captured: Mutex<Vec<Value>>,
     accepted: Mutex<Vec<TextMessage>>,
     rule: Mutex<Rule>,
     arrived: Notify,
@@ -89,6 +92,7 @@ impl Sms {
     pub async fn start() -> Self {
         let shared = Arc::new(Shared {
             requests: Mutex::default(),
+            captured: Mutex::default(),
             accepted: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Answer::Sent)),
             arrived: Notify::new(),
@@ -119,6 +123,11 @@ impl Sms {
     /// Everything that arrived, whatever the answer.
     pub fn requests(&self) -> Vec<TextMessage> {
         self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// The first few requests, with their headers.
+    pub fn captured(&self) -> Vec<Value> {
+        self.shared.captured.lock().unwrap().clone()
     }
 
     /// What was accepted, or may have been.
@@ -152,6 +161,12 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     }
     if !is_signed(&headers, &body) {
         return error(403, "InvalidSignatureException", "");
+    }
+    {
+        let mut first = shared.captured.lock().unwrap();
+        if first.len() < 8 {
+            first.push(captured("sms-voice", "/", &headers, &body));
+        }
     }
     let message = TextMessage(serde_json::from_slice(&body).unwrap());
     let number = {

@@ -255,7 +255,7 @@ async fn a_pass_without_a_sweep_fails_where_its_decisions_take_too_long() {
         .batch_execute(
             // As before the last step of 0.3.0.
             "DROP TABLE booking_automation_state_changes, booking_automation_notices, booking_automation_preferences,
-                 booking_automation_push_tokens, booking_automation_soft_bounces;
+                 booking_automation_push_tokens, booking_automation_soft_bounces, booking_automation_sms_replies;
              CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled'; END $$;
              CREATE TRIGGER cancel BEFORE INSERT ON booking_automation_events FOR EACH ROW

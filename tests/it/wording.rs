@@ -471,11 +471,22 @@ async fn check_warns_of_texts_for_sms_that_cost_more_than_they_need_to() {
             "pl",
             "Wkrótce: { $service }, { $starts-in }, { $when }",
         ),
+        // What it says of the time is in the alphabet on each day.
+        ("reminder", "es", "{ $service } { $starts-in }, { $when }"),
         ("confirmed", "xx", "–"),
     ] {
         own(&app, kind, language, "short", body).await;
     }
-    own(&app, "reminder", "en", "subject", "Soon –").await;
+    for (kind, language, part, body) in [
+        ("reminder", "en", "subject", "Soon –"),
+        ("all", "de", "booking-with", "{ $service } · { $person }"),
+        ("digest", "pl", "your-booking", "Twój termin"),
+        // With plain characters in the SMS.
+        ("all", "fr", "booking-with", "{ $service } – { $person }"),
+        ("all", "ja", "your-booking", "予約"),
+    ] {
+        own(&app, kind, language, part, body).await;
+    }
     let checked = app.call(&["template", "check"]).await;
     insta::assert_snapshot!("check_sms", checked.stdout);
     assert!(!checked.success, "one is broken");
@@ -492,7 +503,7 @@ async fn check_warns_of_texts_for_sms_that_cost_more_than_they_need_to() {
     );
     assert_eq!(
         checked.stdout.matches("warning").count(),
-        4,
+        6,
         "{}",
         checked.stdout
     );
@@ -558,14 +569,16 @@ fn a_region_and_a_kind_come_before_their_language_and_all_kinds() {
 }
 
 /// Texts that owners cannot replace: the grammar of the language.
-const FIXED: &str = "direction weekday weekday-short month month-short half-of-day date date-short time time-range \
-    date-range date-and-time time-and-zone days hours minutes two-durations starts-in starts-now decimal-separator \
+const FIXED: &str = "direction sms-alphabet weekday weekday-short month month-short half-of-day date date-short \
+    date-sms time time-range date-range date-and-time time-and-zone days hours minutes days-sms hours-sms minutes-sms \
+    two-durations starts-in starts-now decimal-separator \
     group-separator grouped-from money money-in-letters percent labelled zone-name currency-sign";
 /// Texts of pages, which owners cannot replace either.
 const PAGES: &str = "your-messages messages-explained message-kind unsubscribe-from unsubscribed-from \
     choices-saved save language language-name link-broken link-broken-explained page-unavailable \
     page-unavailable-explained attendance-question attendance-saved cancel-question cancel-booking \
-    booking-cancelled cannot-cancel cannot-cancel-explained terms-changed link-over link-over-explained";
+    booking-cancelled cannot-cancel cannot-cancel-explained \
+    attendance-question-sms cancel-booking-sms contact-sms terms-changed link-over link-over-explained";
 
 #[test]
 fn each_text_of_the_language_files_is_a_part_or_grammar() {
@@ -747,15 +760,14 @@ fn messages() -> Vec<String> {
     texts
 }
 
-#[test]
-fn segments_are_those_of_another_calculator() {
+/// The segments of these texts, and their encoding, by another calculator; `None`: it is not
+/// installed.
+pub fn calculated(texts: &[String]) -> Option<Vec<(usize, String)>> {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/target/judges-node/node_modules/sms-segments-calculator"
     );
-    let Some(node) = find("node", &[]).filter(|_| std::path::Path::new(folder).is_dir()) else {
-        return skipped("sms-segments-calculator is not installed (make judges)");
-    };
+    let node = find("node", &[]).filter(|_| std::path::Path::new(folder).is_dir())?;
     let script = "const { SegmentedMessage } = require(process.argv[1]);
         const texts = JSON.parse(require('fs').readFileSync(0, 'utf8'));
         console.log(JSON.stringify(texts.map(text => {
@@ -768,7 +780,7 @@ fn segments_are_those_of_another_calculator() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let asked = json!(messages()).to_string();
+    let asked = json!(texts).to_string();
     child
         .stdin
         .take()
@@ -776,8 +788,18 @@ fn segments_are_those_of_another_calculator() {
         .write_all(asked.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let expected: Vec<(usize, String)> = serde_json::from_slice(&output.stdout).unwrap();
-    for (text, (count, encoding)) in messages().iter().zip(expected) {
+    let calculated: Vec<(usize, String)> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(calculated.len(), texts.len());
+    Some(calculated)
+}
+
+#[test]
+fn segments_are_those_of_another_calculator() {
+    let texts = messages();
+    let Some(calculated) = calculated(&texts) else {
+        return skipped("sms-segments-calculator is not installed (make judges)");
+    };
+    for (text, (count, encoding)) in texts.iter().zip(calculated) {
         let found = segments(text);
         let is_narrow = found.wide.is_none();
         assert_eq!(

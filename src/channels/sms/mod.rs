@@ -1,7 +1,8 @@
-//! Text messages through AWS End User Messaging SMS: sends one message and classifies the answer.
+//! SMS through AWS End User Messaging SMS: sends one message and classifies the answer.
 
 pub mod origin;
 pub(crate) mod refusals;
+pub mod reply_settings;
 pub mod settings;
 #[cfg(test)]
 mod test_endpoint;

@@ -1,4 +1,4 @@
-//! The sender of text messages.
+//! The sender of SMS.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ const LONGEST_SENDER_ID: usize = 11;
 /// Characters of an origination identity, at most.
 const LONGEST: usize = 256;
 
-/// Who a text message is from: the origination identity of `SendTextMessage`.
+/// Who an SMS is from: the origination identity of `SendTextMessage`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -33,6 +33,12 @@ impl Origin {
             && has_only("_-");
         let is_valid = text.len() <= LONGEST && (is_arn || is_id || is_sender_id);
         is_valid.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it is a sender id, which nobody can answer.
+    pub fn is_sender_id(&self) -> bool {
+        let is_named = |names: &[&str]| names.iter().any(|name| self.0.starts_with(name));
+        self.0.contains(":sender-id/") || !is_named(&["+", "arn:", "pool-", "phone-"])
     }
 
     /// The origination identity.

@@ -1,9 +1,10 @@
-//! The sender, the price limit, and other settings of text messages.
+//! The sender, the price limit, and other settings of SMS.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use crate::channels::sms::origin::Origin;
+use crate::channels::sms::reply_settings::ReplySettings;
 use crate::channels::timing::Timing;
 use crate::primitives::settings::{Lookup, SettingError, read_or};
 
@@ -13,7 +14,7 @@ const RATE: f64 = 3.0;
 /// What `SMS_RATE` may be.
 const RATES: RangeInclusive<f64> = 0.01..=1_000.0;
 
-/// The sender, the price limit, and other settings of text messages.
+/// The sender, the price limit, and other settings of SMS.
 #[derive(Clone, Debug)]
 pub struct SmsSettings {
     /// The sender.
@@ -26,13 +27,16 @@ pub struct SmsSettings {
     pub per_person: NonZeroU32,
     /// Messages per second of all instances together.
     pub rate: f64,
+    /// What is done with replies.
+    pub replies: ReplySettings,
     /// The waits of delivery.
     pub(crate) timing: Timing,
 }
 
 impl SmsSettings {
-    /// Reads `SMS_FROM`, `SMS_CONFIGURATION_SET`, `SMS_MAX_PRICE`, `SMS_PER_PERSON` and `SMS_RATE`;
-    /// and, in tests, `TEST_TIME_DIVISOR`. Without a sender, the channel is off.
+    /// Reads `SMS_FROM`, `SMS_CONFIGURATION_SET`, `SMS_MAX_PRICE`, `SMS_PER_PERSON`, `SMS_RATE`,
+    /// `SMS_REPLIES_TOPIC` and `SMS_CONTACT`; and, in tests, `TEST_TIME_DIVISOR`. Without a sender,
+    /// the channel is off.
     ///
     /// # Errors
     /// Names the variable when it is malformed, also where the channel is off.
@@ -73,6 +77,7 @@ impl SmsSettings {
             |text| text.parse().ok().filter(|rate| RATES.contains(rate)),
             "messages per second, from 0.01 to 1000",
         )?;
+        let replies = ReplySettings::from_environment(lookup)?;
         let timing = Timing::from_environment(lookup)?;
         Ok(from.map(|from| Self {
             from,
@@ -80,6 +85,7 @@ impl SmsSettings {
             max_price,
             per_person,
             rate,
+            replies,
             timing,
         }))
     }

@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = rtl
+sms-alphabet = ucs-2
 weekday = { $weekday ->
     [1] الاثنين
     [2] الثلاثاء
@@ -34,6 +35,7 @@ half-of-day = { $half ->
 }
 date = { weekday }، { $day } { month } { $year }
 date-short = { weekday-short }، { $day } { month-short }
+date-sms = { date-short }
 time = { $hour-of-12 }:{ $minute }{ "\u00A0" }{ half-of-day }
 time-range = { $start } – { $end }
 date-range = { $start } – { $end }
@@ -66,6 +68,9 @@ minutes = { $count ->
     [many] { $count } دقيقة
    *[other] { $count } دقيقة
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } و{ $second }
 starts-in = بعد { $duration }
 starts-now = الآن
@@ -233,12 +238,16 @@ page-unavailable-explained = لم يتغير أي شيء. يُرجى المحا�
 attend = سأحضر
 cannot-attend = لا يمكنني الحضور
 attendance-question = هل يمكنك الحضور؟
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = أجب بالحرف C إن كنت ستحضر، وبالحرف N إن تعذّر حضورك.
 attendance-saved = شكرًا لك. نراك في الموعد!
 cancel-question = إلغاء هذا الحجز؟
 cancel-booking = إلغاء الحجز
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = تم إلغاء حجزك
 cannot-cancel = لا يمكن إلغاء هذا الحجز هنا
 cannot-cancel-explained = يُرجى التواصل معنا.
+contact-sms = { cannot-cancel-explained }
 terms-changed = تغيّر الموعد أو المبلغ المسترد. يُرجى التحقق مرة أخرى.
 link-over = لم يعد هذا الرابط صالحًا
 link-over-explained = بدأ موعد الحجز، أو أُلغي الحجز أو تغيّر.

@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] Montag
     [2] Dienstag
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday }, { $day }. { month } { $year }
 date-short = { weekday-short }, { $day }. { month-short }
+date-sms = { date-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
 date-range = { $start } – { $end }
@@ -71,6 +73,9 @@ minutes = { $count ->
     [one] { $count } Minute
    *[other] { $count } Minuten
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } und { $second }
 starts-in = in { $duration }
 starts-now = jetzt
@@ -218,12 +223,16 @@ page-unavailable-explained = Es wurde nichts geändert. Bitte versuchen Sie es i
 attend = Ich komme
 cannot-attend = Ich kann nicht kommen
 attendance-question = Kommen Sie?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Antworten Sie C, wenn Sie kommen, N, wenn nicht.
 attendance-saved = Vielen Dank. Bis dann!
 cancel-question = Diese Buchung stornieren?
 cancel-booking = Buchung stornieren
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = Ihre Buchung ist storniert
 cannot-cancel = Diese Buchung kann hier nicht storniert werden
 cannot-cancel-explained = Bitte wenden Sie sich an uns.
+contact-sms = { cannot-cancel-explained }
 terms-changed = Der Termin oder die Erstattung hat sich geändert. Bitte prüfen Sie die Angaben.
 link-over = Dieser Link ist nicht mehr gültig
 link-over-explained = Der Termin hat begonnen, oder die Buchung wurde storniert oder geändert.

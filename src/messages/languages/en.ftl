@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] Monday
     [2] Tuesday
@@ -55,6 +56,7 @@ half-of-day = { $half ->
 }
 date = { weekday }, { month } { $day }, { $year }
 date-short = { weekday-short }, { month-short } { $day }
+date-sms = { date-short }
 time = { $hour-of-12 }:{ $minute }{ "\u00A0" }{ half-of-day }
 time-range = { $start } – { $end }
 date-range = { $start } – { $end }
@@ -75,6 +77,9 @@ minutes = { $count ->
     [one] { $count } minute
    *[other] { $count } minutes
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } { $second }
 starts-in = in { $duration }
 starts-now = now
@@ -222,12 +227,16 @@ page-unavailable-explained = Nothing was changed. Please try again in a minute.
 attend = I’ll be there
 cannot-attend = I can’t come
 attendance-question = Will you be there?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Reply C if you will come, N if you cannot.
 attendance-saved = Thank you. See you then!
 cancel-question = Cancel this booking?
 cancel-booking = Cancel the booking
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = Your booking is canceled
 cannot-cancel = This booking cannot be canceled here
 cannot-cancel-explained = Please contact us.
+contact-sms = { cannot-cancel-explained }
 terms-changed = The time or the refund has changed. Please look at it again.
 link-over = This link is no longer valid
 link-over-explained = The booking has begun, was canceled or has changed.

@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] lunes
     [2] martes
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } { month-short }
+date-sms = { $day } { month-short }
 time = { $hour }:{ $minute }
 time-range = { $start }–{ $end }
 date-range = { $start } – { $end }
@@ -71,6 +73,9 @@ minutes = { $count ->
     [one] { $count } minuto
    *[other] { $count } minutos
 }
+days-sms = { $count } d
+hours-sms = { $count } h
+minutes-sms = { $count } min
 two-durations = { $first } y { $second }
 starts-in = dentro de { $duration }
 starts-now = ahora
@@ -218,12 +223,16 @@ page-unavailable-explained = No se ha cambiado nada. Inténtelo de nuevo dentro 
 attend = Asistiré
 cannot-attend = No puedo asistir
 attendance-question = ¿Asistirá?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Responda C si viene, N si no puede.
 attendance-saved = Gracias. ¡Hasta entonces!
 cancel-question = ¿Cancelar esta reserva?
 cancel-booking = Cancelar la reserva
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = Se ha cancelado su reserva
 cannot-cancel = Esta reserva no se puede cancelar aquí
 cannot-cancel-explained = Póngase en contacto con nosotros.
+contact-sms = Contacte con nosotros.
 terms-changed = El horario o el reembolso ha cambiado. Revíselo de nuevo.
 link-over = Este enlace ya no es válido
 link-over-explained = El servicio ha comenzado, o la reserva se ha cancelado o modificado.

@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] lundi
     [2] mardi
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday } { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
+date-sms = { weekday-short } { $day-padded }/{ $month-padded }
 time = { $hour-padded }:{ $minute }
 time-range = { $start } – { $end }
 date-range = { $start } – { $end }
@@ -71,6 +73,9 @@ minutes = { $count ->
     [one] { $count } minute
    *[other] { $count } minutes
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } et { $second }
 starts-in = dans { $duration }
 starts-now = maintenant
@@ -218,12 +223,16 @@ page-unavailable-explained = Rien n’a été modifié. Veuillez réessayer dans
 attend = Je viendrai
 cannot-attend = Je ne peux pas venir
 attendance-question = Viendrez-vous{ "\u00A0" }?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Répondez C si vous venez, N sinon.
 attendance-saved = Merci. À bientôt{ "\u00A0" }!
 cancel-question = Annuler cette réservation{ "\u00A0" }?
 cancel-booking = Annuler la réservation
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = Votre réservation est annulée
 cannot-cancel = Cette réservation ne peut pas être annulée ici
 cannot-cancel-explained = Veuillez nous contacter.
+contact-sms = { cannot-cancel-explained }
 terms-changed = L’horaire ou le remboursement a changé. Veuillez vérifier à nouveau.
 link-over = Ce lien n’est plus valable
 link-over-explained = La prestation a commencé, ou la réservation a été annulée ou modifiée.

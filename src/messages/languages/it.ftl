@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] lunedì
     [2] martedì
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday } { $day } { month } { $year }
 date-short = { weekday-short } { $day } { month-short }
+date-sms = { date-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
 date-range = { $start } – { $end }
@@ -71,6 +73,9 @@ minutes = { $count ->
     [one] { $count } minuto
    *[other] { $count } minuti
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } e { $second }
 starts-in = tra { $duration }
 starts-now = adesso
@@ -218,12 +223,16 @@ page-unavailable-explained = Non è stato modificato nulla. Riprovi tra un minut
 attend = Ci sarò
 cannot-attend = Non posso venire
 attendance-question = Sarà presente?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Risponda C se viene, N se non può.
 attendance-saved = Grazie. A presto!
 cancel-question = Annullare questa prenotazione?
 cancel-booking = Annulla la prenotazione
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = La Sua prenotazione è stata annullata
 cannot-cancel = Questa prenotazione non può essere annullata qui
 cannot-cancel-explained = La preghiamo di contattarci.
+contact-sms = { cannot-cancel-explained }
 terms-changed = L’orario o il rimborso è cambiato. Controlli di nuovo.
 link-over = Questo link non è più valido
 link-over-explained = Il servizio è iniziato, oppure la prenotazione è stata annullata o modificata.

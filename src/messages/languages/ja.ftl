@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = ucs-2
 weekday = { $weekday ->
     [1] 月曜日
     [2] 火曜日
@@ -25,6 +26,7 @@ month = { $month }月
 month-short = { $month }月
 date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日({ weekday-short })
+date-sms = { date-short }
 time = { $hour }:{ $minute }
 time-range = { $start }～{ $end }
 date-range = { $start } ～ { $end }
@@ -42,6 +44,9 @@ hours = { $count ->
 minutes = { $count ->
    *[other] { $count }分
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first }{ $second }
 starts-in = { $duration }後
 starts-now = まもなく
@@ -184,12 +189,16 @@ page-unavailable-explained = 何も変更されていません。しばらくし
 attend = 予定どおり利用します
 cannot-attend = 都合がつきません
 attendance-question = 予定どおりご利用になりますか？
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = ご利用の場合はC、できない場合はNとご返信ください。
 attendance-saved = ありがとうございます。お待ちしております。
 cancel-question = このご予約をキャンセルしますか？
 cancel-booking = 予約をキャンセルする
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = ご予約はキャンセルされました
 cannot-cancel = このご予約は、こちらではキャンセルできません
 cannot-cancel-explained = お手数ですが、当方までお問い合わせください。
+contact-sms = { cannot-cancel-explained }
 terms-changed = 日時または返金額が変更されました。もう一度ご確認ください。
 link-over = このリンクは無効になりました
 link-over-explained = ご予約の開始時刻を過ぎたか、ご予約がキャンセルまたは変更されました。

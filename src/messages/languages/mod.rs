@@ -102,6 +102,11 @@ impl Language {
         self.text("direction", &[])
     }
 
+    /// Whether its words for SMS have only characters of the GSM 7-bit alphabet.
+    pub(crate) fn has_gsm_sms(&self) -> bool {
+        (self.text("sms-alphabet", &[])).is_ok_and(|alphabet| alphabet == "gsm-7")
+    }
+
     pub(crate) fn is_right_to_left(&self) -> bool {
         *self
             .is_right_to_left

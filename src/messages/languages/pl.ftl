@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] poniedziałek
     [2] wtorek
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday }, { $day } { month } { $year }
 date-short = { weekday-short }, { $day } { month-short }
+date-sms = { $day }.{ $month-padded }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
 date-range = { $start } – { $end }
@@ -77,6 +79,10 @@ minutes = { $count ->
     [many] { $count } minut
    *[other] { $count } minuty
 }
+# Two or more: less than two days are hours.
+days-sms = { $count } dni
+hours-sms = { $count } godz.
+minutes-sms = { $count } min
 two-durations = { $first } i { $second }
 starts-in = za { $duration }
 starts-now = teraz
@@ -168,7 +174,7 @@ cancelled-short = { cancelled-subject }
 
 expired-subject = Rezerwacja wygasła: { $booking }, { $when }
 expired-opening = Ta rezerwacja wygasła, ponieważ jej termin minął.
-expired-short = { expired-subject }
+expired-short = Rezerwacja nieaktualna: { $booking }, { $when }
 
 ## Follow-up
 
@@ -180,7 +186,10 @@ follow-up-opening = { $audience ->
     [provider] Poniższa rezerwacja została zrealizowana.
    *[customer] Dziękujemy za rezerwację. Mamy nadzieję, że wkrótce znów się zobaczymy.
 }
-follow-up-short = { follow-up-subject }
+follow-up-short = { $audience ->
+    [provider] Rezerwacja zrealizowana: { $booking }, { $when }
+   *[customer] Rezerwacja zrealizowana: { $booking }, { $when }. Zapraszamy ponownie!
+}
 
 ## The digest of a day
 
@@ -234,12 +243,16 @@ page-unavailable-explained = Nic nie zostało zmienione. Spróbuj ponownie za mi
 attend = Będę
 cannot-attend = Nie mogę przyjść
 attendance-question = Czy przyjdziesz?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Odpisz C, gdy przyjdziesz, N, gdy nie.
 attendance-saved = Dziękujemy. Do zobaczenia!
 cancel-question = Anulować tę rezerwację?
 cancel-booking = Anuluj rezerwację
+cancel-booking-sms = Anulowanie rezerwacji
 booking-cancelled = Twoja rezerwacja została anulowana
 cannot-cancel = Tej rezerwacji nie można tu anulować
 cannot-cancel-explained = Skontaktuj się z nami.
+contact-sms = Prosimy o kontakt.
 terms-changed = Zmienił się termin lub kwota zwrotu. Sprawdź ponownie.
 link-over = Ten link nie jest już ważny
 link-over-explained = Usługa już się rozpoczęła albo rezerwacja została anulowana lub zmieniona.

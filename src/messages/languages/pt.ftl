@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = gsm-7
 weekday = { $weekday ->
     [1] segunda-feira
     [2] terça-feira
@@ -51,6 +52,7 @@ month-short = { $month ->
 }
 date = { weekday }, { $day } de { month } de { $year }
 date-short = { weekday-short }, { $day } de { month-short }
+date-sms = { $day } de { month-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start } – { $end }
 date-range = { $start } – { $end }
@@ -71,6 +73,9 @@ minutes = { $count ->
     [one] { $count } minuto
    *[other] { $count } minutos
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first } e { $second }
 starts-in = em { $duration }
 starts-now = agora
@@ -140,7 +145,7 @@ rescheduled-opening = { $audience ->
     [provider] A reserva a seguir foi remarcada.
    *[customer] Sua reserva foi remarcada.
 }
-rescheduled-short = { rescheduled-subject }
+rescheduled-short = Reserva remarcada: { $booking }, nova data: { $when }
 
 ## Cancelled
 
@@ -170,7 +175,10 @@ follow-up-opening = { $audience ->
     [provider] A reserva a seguir foi concluída.
    *[customer] Agradecemos a sua reserva. Esperamos ver você novamente em breve.
 }
-follow-up-short = { follow-up-subject }
+follow-up-short = { $audience ->
+    [provider] Reserva finalizada: { $booking }, { $when }
+   *[customer] Agradecemos a sua reserva: { $booking }, { $when }
+}
 
 ## The digest of a day
 
@@ -218,12 +226,16 @@ page-unavailable-explained = Nada foi alterado. Tente novamente em um minuto.
 attend = Eu vou
 cannot-attend = Não posso ir
 attendance-question = Você vem?
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = Responda C para confirmar ou N se houver impedimento.
 attendance-saved = Agradecemos a resposta. Até lá!
 cancel-question = Cancelar esta reserva?
 cancel-booking = Cancelar a reserva
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = Sua reserva foi cancelada
 cannot-cancel = Esta reserva não pode ser cancelada aqui
 cannot-cancel-explained = Entre em contato conosco.
+contact-sms = { cannot-cancel-explained }
 terms-changed = O horário ou o reembolso mudou. Confira novamente.
 link-over = Este link não é mais válido
 link-over-explained = O serviço já começou, ou a reserva foi cancelada ou alterada.

@@ -3,6 +3,7 @@
 ## Dates and times
 
 direction = ltr
+sms-alphabet = ucs-2
 weekday = { $weekday ->
     [1] 星期一
     [2] 星期二
@@ -25,6 +26,7 @@ month = { $month }月
 month-short = { $month }月
 date = { $year }年{ month }{ $day }日{ weekday }
 date-short = { month-short }{ $day }日{ weekday-short }
+date-sms = { date-short }
 time = { $hour-padded }:{ $minute }
 time-range = { $start }–{ $end }
 date-range = { $start } – { $end }
@@ -42,6 +44,9 @@ hours = { $count ->
 minutes = { $count ->
    *[other] { $count }分钟
 }
+days-sms = { days }
+hours-sms = { hours }
+minutes-sms = { minutes }
 two-durations = { $first }{ $second }
 starts-in = 将在{ $duration }后
 starts-now = 现在
@@ -184,12 +189,16 @@ page-unavailable-explained = 未做任何更改。请稍后再试。
 attend = 我会到场
 cannot-attend = 我无法到场
 attendance-question = 您会到场吗？
+# The same in an SMS that can be answered. C and N stay as they are.
+attendance-question-sms = 能到请回复 C，不能到请回复 N。
 attendance-saved = 谢谢。到时见！
 cancel-question = 要取消此预约吗？
 cancel-booking = 取消预约
+cancel-booking-sms = { cancel-booking }
 booking-cancelled = 您的预约已取消
 cannot-cancel = 无法在此取消该预约
 cannot-cancel-explained = 请与我们联系。
+contact-sms = { cannot-cancel-explained }
 terms-changed = 时间或退款金额已更改，请重新确认。
 link-over = 此链接已失效
 link-over-explained = 预约已开始、已取消或已更改。

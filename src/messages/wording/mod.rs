@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 
 use crate::messages::kind_name::KindName;
 use crate::messages::languages::{Language, TextError, Variable};
+use crate::messages::plain_text::without_typography;
+use crate::messages::sms::segments;
 use crate::messages::wording::parts::{ALL_KINDS, Part, values};
 use crate::messages::wording::template::Template;
 
@@ -132,9 +134,7 @@ impl Wording {
     pub fn try_with_samples(&self) {
         for own in self.overrides.values() {
             for sample in 0..SAMPLES {
-                let variables = own.part.variables.iter();
-                let variables = variables.map(|name| (*name, sample_of(name, sample).into()));
-                _ = own.write(&variables.collect::<Vec<_>>());
+                _ = own.write_sample(sample);
             }
         }
     }
@@ -147,6 +147,21 @@ impl Wording {
             .filter_map(|own| Some((&*own.row, own.part.kind?, own.language)))
             .collect();
         texts.sort_by_key(|(row, ..)| *row);
+        texts
+    }
+
+    /// The owner's texts within built-in ones for SMS that take these out of the GSM 7-bit
+    /// alphabet: the row, and the first character that the alphabet lacks.
+    pub fn wide_texts(&self) -> Vec<(&str, char)> {
+        let within = (self.overrides.values())
+            .filter(|own| WITHIN_SHORT.contains(&own.part.name) && own.language.has_gsm_sms());
+        let mut texts: Vec<_> = within
+            .filter_map(|own| {
+                let text = without_typography(&own.write_sample(0)?);
+                Some((&*own.row, segments(&text).wide?))
+            })
+            .collect();
+        texts.sort_unstable();
         texts
     }
 
@@ -210,6 +225,13 @@ impl Override {
         Ok((place, own))
     }
 
+    /// With names in plain letters.
+    fn write_sample(&self, sample: usize) -> Option<String> {
+        let variables = self.part.variables.iter();
+        let variables = variables.map(|name| (*name, sample_of(name, sample).into()));
+        self.write(&variables.collect::<Vec<_>>())
+    }
+
     fn write(&self, variables: &[Variable<'_>]) -> Option<String> {
         match self.template.write(self.language, variables) {
             Ok(text) => Some(text),
@@ -223,6 +245,8 @@ impl Override {
 
 /// The part of a message that SMS consist of.
 const SHORT: &str = "short";
+/// The parts that stand within it.
+const WITHIN_SHORT: [&str; 2] = ["your-booking", "booking-with"];
 /// Enough for each value of each variable that has few.
 const SAMPLES: usize = 10;
 

@@ -245,6 +245,12 @@ const OWN_TABLES: &[OwnTable] = &[
         "32_receipts",
         "address_hash bytea, message_id text, event_id uuid, bounced_at timestamptz",
     ),
+    table(
+        "booking_automation_sms_replies",
+        "33_replies",
+        "inbound_id text, event_id uuid, address_hash bytea, meaning text, answer text, \
+         answer_id uuid, said_at timestamptz, received_at timestamptz",
+    ),
 ];
 
 /// A column that a table has.

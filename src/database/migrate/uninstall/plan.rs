@@ -15,7 +15,7 @@ use crate::database::{Database, DatabaseError, Transaction};
 /// The record of `migrate`'s steps.
 const LEDGER: &str = "booking_automation_migrations";
 /// The tables that `migrate` creates.
-const TABLES: [&str; 32] = [
+const TABLES: [&str; 33] = [
     "automation_runs",
     "booking_automation_attendance",
     "booking_automation_callers",
@@ -40,6 +40,7 @@ const TABLES: [&str; 32] = [
     "booking_automation_push_tokens",
     "booking_automation_requests",
     "booking_automation_sms",
+    "booking_automation_sms_replies",
     "booking_automation_soft_bounces",
     "booking_automation_state",
     "booking_automation_state_changes",
