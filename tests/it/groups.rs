@@ -421,8 +421,13 @@ async fn after_a_doubt_the_same_ones_are_tried_again() {
     app.confirmed(noon() + hours(24) + minutes(2)).await;
     app.make_claimable().await;
     app.run(noon() + minutes(2)).await;
-    assert_eq!(listed(&app), [2, 1]);
-    assert_eq!(app.ses.mails()[0].event_id(), tag);
+    // The mails are under way at once.
+    let mails = app.ses.mails().into_iter().zip(listed(&app));
+    let mut listed: Vec<_> = mails
+        .map(|(mail, count)| (count, mail.event_id() == tag))
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(listed, [(1, false), (2, true)]);
     assert_eq!(
         outcomes(&app).await,
         ["completed 2", "completed 1", "completed 2"]
