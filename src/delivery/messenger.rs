@@ -43,8 +43,8 @@ pub(crate) trait Messenger: Sync {
         i64::MAX
     }
 
-    /// Whether people can answer whether they will come. Somebody who cannot come gets a link, if
-    /// there are links, or reads whom to contact.
+    /// Whether the program reads answers by this channel, and answers a refusal with a link or a
+    /// contact.
     fn takes_replies(&self, _has_links: bool) -> bool {
         false
     }

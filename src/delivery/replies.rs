@@ -2,7 +2,7 @@
 //! SMS went.
 //!
 //! `C` says that a customer will come. `N` is answered with the link to cancel: no text cancels.
-//! The words by which people leave, at AWS as here, suppress the number. Anything else is answered
+//! AWS's opt-out words suppress the number. Anything else is answered
 //! with whom to contact, once a day. A reply is stored once, and its answer is sent once, if at
 //! all: it is recorded before it leaves, and is not tried again.
 
@@ -282,7 +282,7 @@ async fn read_own_invitation(
         return Ok(None);
     }
     let found = read_invitation(transaction, stored.booking_id, stored.as_of).await?;
-    // Without a name, there is nobody who could answer.
+    // Without the customer's id, no answer can be stored.
     let Some(mut invitation) = found.filter(|found| !found.person_id.is_empty()) else {
         return Ok(None);
     };
@@ -306,7 +306,7 @@ async fn attends(
     invitation: &Invitation,
     stored: &StoredReply,
 ) -> Result<bool> {
-    // The booking is locked: others may hold it, and we wait for nobody.
+    // Another transaction may hold the booking's lock. This one waits for a short time only.
     let wait = BOOKINGS_LOCK_TIMEOUT.as_millis();
     transaction
         .batch(&format!("SET LOCAL lock_timeout = {wait}"))

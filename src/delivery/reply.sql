@@ -10,7 +10,7 @@ WITH writer AS MATERIALIZED (
       FROM (SELECT public.booking_automation_address_hash(k.inner_key, k.outer_key, $1) AS address_hash
               FROM public.booking_automation_hash_key k OFFSET 0) AS h
 ), message AS MATERIALIZED (
-    SELECT e.id, e.booking_id, e.audience, e.recipient, e.starts_at, e.person_id, w.address_hash, w.is_latest
+    SELECT e.id, e.booking_id, e.audience, e.recipient, e.starts_at, e.person_id, w.address_hash
       FROM writer w
       JOIN public.booking_automation_sms m ON m.address_hash = w.address_hash
       JOIN public.booking_automation_events e ON e.id = m.event_id
@@ -53,7 +53,7 @@ SELECT m.id, m.booking_id, m.starts_at, m.audience = 'customer' AS is_customer, 
                     WHERE x.address_hash = m.address_hash AND (x.until IS NULL OR x.until > now()))
        AND (SELECT count(*) FROM public.booking_automation_sms s
              WHERE s.address_hash = m.address_hash AND s.claimed_at > now() - interval '1 day') < $5 AS may_be_answered,
-       -- What the person was told in the last day.
+       -- What was sent back to the person in the last day.
        EXISTS (SELECT FROM public.booking_automation_sms_replies r
                 WHERE r.address_hash = m.address_hash AND r.answer = 'contact'
                   AND r.received_at > now() - interval '1 day') AS knows_contact,

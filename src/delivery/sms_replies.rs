@@ -1,5 +1,5 @@
-//! Reads replies to SMS: somebody texts back, AWS publishes it to an SNS topic, and the topic
-//! invokes the function. IAM decides who may invoke it, so the records need no signature.
+//! Parses replies to SMS. AWS publishes a reply to an SNS topic, and the topic invokes the
+//! function. IAM decides who may invoke it, so the records need no signature.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -164,7 +164,7 @@ pub(crate) fn day_and_zone(
     }
 }
 
-/// `2:30 PM`, for an SMS, in a zone that goes without saying.
+/// `2:30 PM`, for an SMS that does not name the zone.
 pub(crate) fn clock_time(
     language: &Language,
     at: DateTime<Utc>,

@@ -35,7 +35,7 @@ impl Origin {
         is_valid.then(|| Self(text.to_owned()))
     }
 
-    /// Whether it is a sender id, which nobody can answer.
+    /// Whether it is a sender id. SMS from a sender id cannot be answered.
     pub fn is_sender_id(&self) -> bool {
         let is_named = |names: &[&str]| names.iter().any(|name| self.0.starts_with(name));
         self.0.contains(":sender-id/") || !is_named(&["+", "arn:", "pool-", "phone-"])

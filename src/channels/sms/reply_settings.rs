@@ -11,8 +11,8 @@ const LONGEST_CONTACT: usize = 100;
 pub struct ReplySettings {
     /// The ARN of the topic of SNS from which replies come; `None`: replies are ignored.
     pub topic: Option<String>,
-    /// Whom somebody can contact whose reply a person must read: a number, or a short text. `None`:
-    /// they get no answer.
+    /// The contact that is sent back if a person must read the reply: a number, or a short text.
+    /// `None`: nothing is sent back.
     pub contact: Option<String>,
 }
 
